@@ -1,0 +1,13 @@
+# LOSSD_SANITIZE: "", "address,undefined", "thread", "fuzzer-no-link,address,undefined".
+set(LOSSD_SANITIZE "" CACHE STRING "Sanitizers to build with")
+option(LOSSD_COVERAGE "Count executed lines" OFF)
+function(lossd_sanitize target)
+  if(LOSSD_SANITIZE)
+    target_compile_options(${target} INTERFACE -fsanitize=${LOSSD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    target_link_options(${target} INTERFACE -fsanitize=${LOSSD_SANITIZE})
+  endif()
+  if(LOSSD_COVERAGE)
+    target_compile_options(${target} INTERFACE --coverage -fprofile-update=atomic)
+    target_link_options(${target} INTERFACE --coverage)
+  endif()
+endfunction()

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * block.h - what a kernel sees, and the macros by which a loss file declares its descriptor and kernels.
+ *
+ * A kernel works on one block, single-threaded: it writes the unweighted loss of each element or row as a double
+ * and, where a gradient is wanted, upstream times derivative, rounded once to the call's dtype. It does not
+ * allocate, fork, lock, or know of weights and reductions.
+ *
+ * The files in losses/ are compiled once an instruction set (see CMakeLists.txt); LOSS__ISA names the build. Only
+ * the baseline build defines the descriptors.
+ */
+#ifndef LOSS__BLOCK_H
+#define LOSS__BLOCK_H
+
+#include <stdint.h>
+
+#include <loss/catalog.h>
+#include <loss/compute.h>
+
+#define LOSS__BLOCK_ELEMENTS 4096 /* elements of an elementwise block; row blocks hold whole rows, one at least */
+
+struct loss__block {
+    size_t        n;                        /* elements, or rows */
+    size_t        c;                        /* row length; 1 for elementwise and whole-tensor kernels */
+    const void   *in[LOSS_MAX_INPUTS];      /* T [n*c] contiguous, T = float or double; LOSS_LEAD inputs [n]; class indices and whole numbers are int64_t, -1 for a row to be left out; NULL: absent */
+    void         *grad[LOSS_MAX_INPUTS];    /* T, shaped like the input; NULL: not wanted */
+    const double *g;                        /* [n] upstream gradient; NULL where no gradient of an input is wanted */
+    double       *loss;                     /* [n] */
+    const struct loss_param_value *param;
+    const size_t *present;                  /* LOSS_SAMPLEWISE: [n] elements of non-zero weight in each sample */
+};
+
+typedef void loss__kernel(const struct loss__block *b);
+
+struct loss__kernels {
+    loss__kernel *f32, *f64;
+    /* Row factors r >= 0 (they go into the divisors, not into the value), [n]; NULL: all 1. */
+    void (*factor)(const struct loss__block *b, double *r);
+    /* LOSS_WHOLE: the loss from the exact sum of the elements' terms; NULL elsewhere. */
+    double (*finish)(const struct loss_param_value *param, const struct loss_sum *terms);
+};
+
+#ifndef LOSS__ISA
+#define LOSS__ISA baseline
+#define LOSS__BASELINE 1
+#endif
+#define LOSS__JOIN_(a, b) a##_##b
+#define LOSS__JOIN(a, b) LOSS__JOIN_(a, b)
+#define LOSS__ISA_NAME(name) LOSS__JOIN(name, LOSS__ISA)
+
+#ifdef LOSS__BASELINE
+#define LOSS__DESCRIPTOR(name) const struct loss_desc loss__##name
+#else
+#define LOSS__DESCRIPTOR(name) __attribute__((unused)) static const struct loss_desc loss__##name
+#endif
+#define LOSS__KERNELS(name) const struct loss__kernels LOSS__ISA_NAME(loss__kernels_##name)
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * registry.h - named scalar losses that clients have stored: TensorFlow's loss collections, kept.
+ *
+ * A registry holds steps, a step holds entries in the order of adding, an entry is a named loss in a collection. The
+ * rules (unique names, scopes, totals, paging, idempotency) are here; where entries are kept is a store behind
+ * store.h. Any thread may call; a call may block on the store's disk or network.
+ */
+#ifndef REGISTRY_REGISTRY_H
+#define REGISTRY_REGISTRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <loss/arena.h>
+#include <loss/error.h>
+#include <loss/sum.h>
+
+#define REGISTRY_NAME_MAX 512
+#define REGISTRY_STEP_MAX 9007199254740992 /* 2^53 */
+#define REGISTRY_STEP_LATEST (-1)
+#define REGISTRY_STEP_ALL (-2)
+#define REGISTRY_LOSSES "losses"
+#define REGISTRY_REGULARIZATION "regularization_losses"
+
+struct registry;
+
+struct registry_options {
+    const char *url;                /* "memory", "sqlite:PATH", later "redis://..." */
+    int64_t     ttl_seconds;        /* of registries that set none; 0: for ever */
+    int64_t     idempotency_seconds;
+    int64_t   (*now_us)(void *);    /* microseconds since 1970; NULL: the system clock (tests set their own) */
+    void       *now_arg;
+};
+
+/* err  LOSS_STORE_UNAVAILABLE, LOSS_INVALID_PARAMETER (no such kind of store) */
+loss_status registry_open(const struct registry_options *options, struct registry **out, struct loss_error *err);
+void        registry_close(struct registry *r); /* NULL is fine */
+/* LOSS_OK where the store takes writes; else the reason. For readiness. */
+loss_status registry_ready(struct registry *r, struct loss_error *err);
+
+/* What a repeat is recognised by. key NULL: no key. */
+struct registry_key {
+    const char   *key;              /* Idempotency-Key */
+    unsigned char fingerprint[32];  /* of method, target, content type and body */
+};
+
+struct registry_entry {
+    const char *name, *collection;
+    double      loss;
+    int64_t     step;
+    const char *dtype, *reduction;  /* "" where it was added by hand */
+    int64_t     added_at;           /* microseconds since 1970 */
+    uint64_t    order;              /* grows with adding, unique in the registry */
+};
+
+struct registry_add {
+    const char *registry, *name, *collection;
+    double      loss;
+    int64_t     step;
+    const char *dtype, *reduction;
+    struct registry_key key;
+};
+
+/* A name of a registry or an entry: 1..512 bytes of UTF-8 without control characters.
+ * err  LOSS_INVALID_NAME at `pointer` */
+loss_status registry_check_name(const char *name, size_t n, const char *pointer, struct loss_error *err);
+
+/* Add an entry; its name gets _1, _2, … where it is taken in that step. Creates the registry. Strings of *out lie in
+ * `arena`. The same key and fingerprint again: *out is the first one's, nothing is added.
+ * err  LOSS_IDEMPOTENCY_CONFLICT, LOSS_STORE_UNAVAILABLE */
+loss_status registry_add(struct registry *r, const struct registry_add *add, struct loss_arena *arena,
+                         struct registry_entry *out, struct loss_error *err);
+
+struct registry_query {
+    const char *registry;
+    const char *collection;   /* NULL: every one */
+    const char *scope;        /* NULL: all; else a regular expression, matched as re.match does, against name and name/value:0 */
+    const char *name;         /* NULL: all; else exactly this name */
+    int64_t     step;         /* or REGISTRY_STEP_LATEST, REGISTRY_STEP_ALL */
+    size_t      limit;        /* 0: no limit */
+    const char *cursor;       /* NULL: from the start; else what next_cursor said */
+};
+
+struct registry_page {
+    struct registry_entry *entries;
+    size_t                 count;
+    const char            *next_cursor;  /* NULL: that was all */
+};
+
+/* err  LOSS_UNKNOWN_REGISTRY, LOSS_INVALID_SCOPE, LOSS_INVALID_PARAMETER (cursor), LOSS_STORE_UNAVAILABLE */
+loss_status registry_list(struct registry *r, const struct registry_query *query, struct loss_arena *arena,
+                          struct registry_page *page, struct loss_error *err);
+
+/* The exact sum of the entries' values in `losses` and/or `regularization_losses`, under scope and step. */
+loss_status registry_total(struct registry *r, const struct registry_query *query, bool losses, bool regularization,
+                           double *total, uint64_t *count, struct loss_error *err);
+
+struct registry_info {
+    const char *registry;
+    uint64_t    entries, steps;
+    int64_t     latest_step;   /* -1: no entry */
+    int64_t     updated_at;    /* microseconds since 1970 */
+    int64_t     ttl_seconds;   /* 0: the server's default */
+};
+
+loss_status registry_info_get(struct registry *r, const char *registry, struct loss_arena *arena,
+                              struct registry_info *out, struct loss_error *err);
+/* All registries by name, paged by limit and cursor. */
+loss_status registry_info_list(struct registry *r, size_t limit, const char *cursor, struct loss_arena *arena,
+                               struct registry_info **out, size_t *count, const char **next_cursor,
+                               struct loss_error *err);
+/* Create it if it is not there, set its ttl (0: the server's default). */
+loss_status registry_put(struct registry *r, const char *registry, int64_t ttl_seconds, struct loss_error *err);
+/* Delete the whole registry (scope NULL and step REGISTRY_STEP_ALL), or the entries of that scope and step. */
+loss_status registry_remove(struct registry *r, const char *registry, const char *scope, int64_t step,
+                            uint64_t *removed, struct loss_error *err);
+/* Forget registries and keys whose time has passed; called now and then. */
+loss_status registry_expire(struct registry *r, struct loss_error *err);
+
+#endif

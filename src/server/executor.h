@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * executor.h - a bounded queue and the threads that work it off, first come first served.
+ *
+ * There are two: the compute executor (one thread, which leads the OpenMP team) and the store executor (one thread,
+ * which may block on disk). A queue that is full says so; it never blocks the one who asks.
+ */
+#ifndef SERVER_EXECUTOR_H
+#define SERVER_EXECUTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct executor;
+
+struct executor *executor_new(const char *name, size_t max_jobs, size_t max_bytes); /* NULL: no memory or thread */
+/* Run work(arg) on the executor's thread. `bytes` is what the job holds in memory. False: full or stopping. */
+bool   executor_submit(struct executor *e, void (*work)(void *), void *arg, size_t bytes);
+size_t executor_length(const struct executor *e);  /* jobs waiting or running */
+void   executor_free(struct executor *e);          /* works off what is queued, then ends; NULL is fine */
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * routes.h - one table: which method and path is answered by whom.
+ *
+ * Routing, 405 with Allow, HEAD, OPTIONS, unknown query fields, metrics labels and the OpenAPI paths follow from it.
+ */
+#ifndef SERVER_ROUTES_H
+#define SERVER_ROUTES_H
+
+#include <server/http.h>
+
+typedef enum {
+    BODY_NONE,    /* a body is read and ignored */
+    BODY_SMALL,   /* collected into request->body, 1 MiB at most, JSON */
+    BODY_STREAM,  /* goes to feed as it arrives, up to --max-body */
+} route_body;
+
+struct route {
+    const char        *method;   /* "GET" (HEAD comes with it), "POST", … */
+    const char        *path;     /* "/v1/losses/{loss}" */
+    const char *const *query;    /* names it takes, NULL-terminated; NULL: none */
+    route_body         body;
+    request_next       start;    /* where step runs first */
+    /* BODY_STREAM: when the head is there (may look at headers), then each piece. Failing here answers early. */
+    loss_status (*begin)(struct request *q, struct loss_error *err);
+    loss_status (*feed)(struct request *q, const char *bytes, size_t n, struct loss_error *err);
+    /* Called when the body is there. Either fills *r and sets q->next = NEXT_DONE, or sets q->next to where it wants
+     * to go on (its own q->state says how far it is). A failure is answered as a problem. */
+    loss_status (*step)(struct request *q, struct reply *r, struct loss_error *err);
+};
+
+extern const struct route routes[];
+extern const size_t       n_routes;
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * server.h - what all requests of one daemon share, and its life: start, serve, drain, stop.
+ */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include <stdatomic.h>
+
+#include <loss/arena.h>
+#include <registry/registry.h>
+#include <server/conf.h>
+#include <server/executor.h>
+#include <server/metrics.h>
+
+struct server {
+    const struct conf  *conf;
+    struct loss_budget  budget;
+    struct executor    *compute, *store;
+    struct registry    *registry;
+    struct metrics     *metrics;
+    atomic_bool         draining;
+    const char         *url;  /* "http://127.0.0.1:8080", once listening */
+};
+
+#endif

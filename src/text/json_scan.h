@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * json_scan.h - JSON text, byte by byte as it arrives, with its numbers taken out.
+ *
+ * Checks the whole grammar (RFC 8259; UTF-8; depth), reads every number and every array of numbers straight into
+ * tensors, and leaves an envelope: the same document in which each number, number array and base64 string is an
+ * integer, the index of a json_value. All other integers are gone from it, so that a general parser can read the
+ * envelope and integers can only mean values. May be stopped and resumed at any byte.
+ *
+ * A broken document is an error at once, with line and column (in bytes, from 1) of the body. What is well-formed
+ * JSON but no good tensor (ragged, a string among numbers) is kept as a fault of that value, for the reader of the
+ * envelope to report: it may turn out that nobody asked for it.
+ */
+#ifndef TEXT_JSON_SCAN_H
+#define TEXT_JSON_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <loss/arena.h>
+#include <loss/error.h>
+#include <loss/tensor.h>
+
+typedef enum {
+    JSON_NUMBER, /* a number outside an array of numbers */
+    JSON_TENSOR, /* [..] of numbers, true, false and such arrays; also [] */
+    JSON_BYTES,  /* the decoded value of a member called "base64" */
+} json_kind;
+
+struct json_value {
+    json_kind          kind;
+    double             number;      /* JSON_NUMBER */
+    char               text[32];    /* JSON_NUMBER: as written; "" where that is longer */
+    struct loss_tensor tensor;      /* JSON_TENSOR: float32 or float64, layout LOSS_NESTED, .pointer set */
+    unsigned char     *bytes;       /* JSON_BYTES */
+    size_t             n_bytes;
+    const char        *pointer;     /* where it stands: "/labels", "/labels/data" */
+    loss_status        fault;       /* LOSS_OK; RAGGED_TENSOR, INVALID_PARAMETER (no number; base64), NUMBER_OUT_OF_RANGE, SHAPE_MISMATCH (rank above LOSS_MAX_RANK) */
+    const char        *fault_pointer; /* the first culprit: "/labels/3/1" */
+    const char        *fault_message;
+};
+
+struct json_scan_options {
+    int    max_depth;      /* arrays and objects within each other, the outermost counts 1 */
+    size_t max_envelope;   /* bytes; more is LOSS_BODY_TOO_LARGE */
+    bool   strict;         /* refuse NaN and the infinities */
+    /* What to keep an array's numbers as, asked when it begins: LOSS_FLOAT32 or LOSS_FLOAT64. NULL: float64. A float64
+     * tensor can be narrowed later without a second rounding (json_value_narrow). */
+    loss_dtype (*storage)(void *arg, const char *pointer);
+    /* Told of each string member of the outermost object, as it ends ("/dtype", "float32"). NULL: not told. */
+    void (*word)(void *arg, const char *pointer, const char *word);
+    void *arg;
+};
+
+struct json_scan;
+
+struct json_scan *json_scan_new(struct loss_arena *arena, const struct json_scan_options *options); /* NULL: no memory */
+
+/* err  LOSS_MALFORMED_JSON (with line and column), LOSS_BODY_TOO_LARGE, LOSS_OVERLOADED (no memory); final */
+loss_status json_scan_feed(struct json_scan *s, const char *bytes, size_t n, struct loss_error *err);
+loss_status json_scan_end(struct json_scan *s, struct loss_error *err);
+
+/* After a good json_scan_end. */
+const char              *json_scan_envelope(const struct json_scan *s, size_t *size);
+size_t                   json_scan_count(const struct json_scan *s);
+const struct json_value *json_scan_value(const struct json_scan *s, size_t i); /* NULL: no such value */
+
+/* Make a float64 tensor a float32 one, in place, giving back half its memory: each number is the nearest float to
+ * its text.
+ * err  LOSS_NUMBER_OUT_OF_RANGE with the element, for a finite number beyond the largest float */
+loss_status json_value_narrow(struct json_scan *s, size_t i, struct loss_error *err);
+
+/* JSON pointer of the member at byte `offset` of the envelope (for messages of a parser that read it). */
+void json_scan_pointer_at(const struct json_scan *s, size_t offset, char *buf, size_t size);
+
+#endif

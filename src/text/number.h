@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * number.h - decimal text to the nearest float or double and back, exactly and fast.
+ *
+ * Reading is correctly rounded (half to even), printing gives the shortest decimal that reads back to the same
+ * value, laid out as Python's repr does. No locale, no state, any thread.
+ */
+#ifndef TEXT_NUMBER_H
+#define TEXT_NUMBER_H
+
+#include <stddef.h>
+
+typedef enum {
+    NUMBER_OK,
+    NUMBER_MORE, /* `end` was reached inside what may be a longer number: come back with more text */
+    NUMBER_BAD,  /* not a JSON number; *p stands at the offending byte */
+} number_status;
+
+/* What else a reading found out; or-ed into *flags. */
+#define NUMBER_OVERFLOW 1u /* too large for the type; the value is the infinity of its sign */
+#define NUMBER_LITERAL 2u  /* was NaN, Infinity or -Infinity */
+#define NUMBER_TIE 4u      /* f64 alone: rounding this double to float is not the nearest float to the text; number_read_f32 the text instead */
+
+/* Read one JSON number that begins at *p, or NaN, Infinity, -Infinity as Python writes them. On NUMBER_OK *p stands
+ * behind it. Needs a byte after the number to see its end: at `end` the answer is NUMBER_MORE, *p unmoved. Never
+ * reads at or beyond `end`. Too small a number is rounded to zero of its sign. */
+number_status number_read_f64(const char **p, const char *end, double *out, unsigned *flags);
+number_status number_read_f32(const char **p, const char *end, float *out, unsigned *flags);
+
+/* Print the shortest decimal ("0.1", "1.0", "1e-05", "1.5e+16"), without a NUL; returns its length, at most
+ * NUMBER_PRINT_MAX. Finite values only. */
+#define NUMBER_PRINT_MAX 32
+size_t number_print_f64(char *buf, double v);
+size_t number_print_f32(char *buf, float v);
+
+#endif
