@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * commands.h - the commands of lossd: one function and one file each; main.c has the table.
+ *
+ * argv[0] is the command's name. The return value is the process's exit status.
+ */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+int cmd_health(int argc, char **argv); /* 0: the server at [ADDRESS:PORT] is ready; 1: it is not; 2: bad usage */
+
+#endif
