@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * conf.h - what the daemon was told: flags, environment, defaults.
+ *
+ * One table in conf.c names every option once; flags, LOSSD_* variables, --help and error messages follow from it.
+ * A flag wins over the environment, the environment over the default. Read once at start, constant from then on.
+ */
+#ifndef SERVER_CONF_H
+#define SERVER_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define CONF_PATH_MAX 4096
+
+enum { CONF_LOG_AUTO, CONF_LOG_TEXT, CONF_LOG_JSON };
+enum { CONF_LEVEL_ERROR, CONF_LEVEL_WARNING, CONF_LEVEL_INFO };
+enum { CONF_ISA_WIDEST, CONF_ISA_V4, CONF_ISA_V3, CONF_ISA_BASELINE };
+
+/* Numbers are int64_t throughout, so that one table can set them all. Times are seconds. */
+struct conf {
+    const char *listen;  /* "127.0.0.1:8080", "[::1]:0" */
+    const char *store;   /* what registry_open takes */
+    int64_t     max_body, max_depth, inline_elements;
+    int64_t     memory_budget, queue_jobs, queue_bytes;
+    int64_t     threads, http_threads;
+    int64_t     connection_limit, connection_timeout;
+    int64_t     drain_delay, drain_timeout;
+    int64_t     registry_ttl, idempotency_ttl;
+    int64_t     log_format, log_level, isa;
+    char        listen_port[32];             /* behind `listen` where --port was given */
+    char        store_path[CONF_PATH_MAX];   /* behind `store` where it is the default */
+};
+
+/* Fill *c from the defaults, the environment and argv[1..]. False: what is wrong, the nearest option and what would
+ * do were written to `errors`. Strings are borrowed from argv and the environment. */
+bool conf_load(struct conf *c, int argc, char **argv, FILE *errors);
+
+/* One paragraph an option, for --help. */
+void conf_help(FILE *out);
+
+/* "v4" as loss_isa_select wants it, or NULL for the widest that the machine has. */
+const char *conf_isa_name(const struct conf *c);
+
+/* CPUs that this process may keep busy: the affinity mask, cut by the cgroup's quota. At least 1. */
+int conf_cpus(void);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * metrics.h - counters of the daemon, as Prometheus reads them.
+ *
+ * Every label has a bounded set of values, known at start: routes, losses and statuses are indices into tables. So
+ * counters are plain atomics in arrays, and counting takes no lock. Any thread.
+ */
+#ifndef SERVER_METRICS_H
+#define SERVER_METRICS_H
+
+#include <stdint.h>
+
+#include <loss/arena.h>
+#include <server/http.h>
+
+struct metrics;
+
+struct metrics *metrics_new(void);  /* NULL: no memory */
+void            metrics_free(struct metrics *m);
+
+void metrics_begin(struct metrics *m);  /* a request has arrived ... */
+/* ... and was answered with this status (0: its client left before). The route, the loss, rows and times are the request's. */
+void metrics_end(struct metrics *m, const struct request *q, int status, uint64_t bytes_out, int64_t total_us);
+
+uint64_t metrics_in_flight(const struct metrics *m);
+
+/* The text of GET /metrics, in the arena; NULL: no memory. */
+const char *metrics_text(const struct server *server, struct loss_arena *arena, size_t *size);
+
+#endif
