@@ -9,14 +9,22 @@
 #ifndef LOSS_ARENA_H
 #define LOSS_ARENA_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+#include <atomic>
+typedef std::atomic<size_t> loss_atomic_size; /* laid out as C's */
+extern "C" {
+#else
+#include <stdatomic.h>
+typedef atomic_size_t loss_atomic_size;
+#endif
+
 /* What all arenas of a process may hold together. `limit` 0: no limit. Any thread. */
 struct loss_budget {
-    atomic_size_t used;
-    size_t        limit;
+    loss_atomic_size used;
+    size_t           limit;
 };
 
 struct loss_arena;
@@ -36,4 +44,7 @@ size_t loss_arena_used(const struct loss_arena *a);  /* bytes held now */
 size_t loss_arena_peak(const struct loss_arena *a);  /* most bytes ever held */
 void   loss_arena_free(struct loss_arena *a);        /* NULL is fine */
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -14,6 +14,10 @@
 #include <loss/error.h>
 #include <loss/tensor.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define LOSS_MAX_INPUTS 4
 #define LOSS_MAX_PARAMS 8
 
@@ -136,4 +140,7 @@ int loss_desc_param(const struct loss_desc *desc, const char *name);
 /* The best match for a misspelt word among `n` words, or NULL where none is near. */
 const char *loss_nearest_word(const char *word, const char *const *words, size_t n);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

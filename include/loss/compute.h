@@ -15,6 +15,10 @@
 #include <loss/sum.h>
 #include <loss/tensor.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct loss_param_value {
     bool               given;   /* by the caller or by default; false: "none" */
     double             number;  /* number, integer, boolean, axis, index of a word */
@@ -93,4 +97,7 @@ bool        loss_isa_select(const char *name);
 
 const char *loss_version(void); /* "0.1.0" */
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -13,9 +13,9 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define LOSS_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define LOSS_PRINTF(string, first) __attribute__((format(printf, string, first)))
 #else
-#define LOSS_PRINTF(format, first)
+#define LOSS_PRINTF(string, first)
 #endif
 
 /*    enum                 HTTP  slug                     title */

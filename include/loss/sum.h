@@ -13,6 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* 32 bits a limb, from 2^-1074 up to beyond DBL_MAX * 2^64. A limb may hold more than 32 bits (signed) between
  * normalisations; `pending` counts what was added since the last one. */
 #define LOSS_SUM_LIMBS 70
@@ -40,4 +44,7 @@ double loss_sum_ratio(const struct loss_sum *s, const struct loss_sum *by);    /
 void loss_sum_store(const struct loss_sum *s, unsigned char bytes[LOSS_SUM_BYTES]);
 int  loss_sum_load(struct loss_sum *s, const unsigned char bytes[LOSS_SUM_BYTES]); /* 0: fine; -1: not such a state */
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -10,6 +10,10 @@
 
 #include <loss/error.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define LOSS_MAX_RANK 8
 
 /*    enum      name        bytes */
@@ -68,4 +72,7 @@ void loss_shape_format(int rank, const size_t *shape, char *buf, size_t size);
 /* Product of shape; false where it overflows. */
 bool loss_shape_count(int rank, const size_t *shape, size_t *count);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
