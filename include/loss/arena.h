@@ -12,30 +12,30 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#ifdef __cplusplus
-#include <atomic>
-typedef std::atomic<size_t> loss_atomic_size; /* laid out as C's */
-extern "C" {
-#else
-#include <stdatomic.h>
-typedef atomic_size_t loss_atomic_size;
-#endif
+#include <loss/export.h>
 
-/* What all arenas of a process may hold together. `limit` 0: no limit. Any thread. */
+LOSS_BEGIN_DECLS
+
+/* What all arenas of a process may hold together. `limit` 0: no limit. Any thread; `used` is counted atomically: read
+ * it through loss_budget_used. The first 16 KiB of an arena stay outside, so that a call that is refused for want of
+ * memory can still be told so. */
 struct loss_budget {
-    loss_atomic_size used;
-    size_t           limit;
+    size_t used;
+    size_t limit;
 };
+
+size_t loss_budget_used(const struct loss_budget *budget);
 
 struct loss_arena;
 
 struct loss_arena *loss_arena_new(size_t ceiling, struct loss_budget *budget); /* NULL: no memory; budget may be NULL */
 void              *loss_arena_alloc(struct loss_arena *a, size_t n, size_t align); /* NULL: ceiling, budget or no memory; n = 0 is fine */
 void              *loss_arena_copy(struct loss_arena *a, const void *bytes, size_t n); /* with a NUL after them; NULL as above */
-char              *loss_arena_format(struct loss_arena *a, const char *format, ...); /* NULL as above */
+char              *loss_arena_format(struct loss_arena *a, const char *format, ...) LOSS_PRINTF(2, 3); /* NULL as above */
 
-/* A block of its own that can grow and shrink (`block` NULL: a new one), 64-byte aligned only where it is new or
- * mapped; growing a large one moves pages, not bytes. NULL: as above, the old block stays. */
+/* A block of its own that can grow and shrink (`block` NULL: a new one), always 64-byte aligned; growing a large one
+ * moves pages, not bytes, where the C library can. Who does not know the length in advance grows by half or doubles:
+ * all of `n` is counted, touched or not. NULL: as above, the old block stays. */
 void *loss_arena_resize(struct loss_arena *a, void *block, size_t n);
 void  loss_arena_release(struct loss_arena *a, void *block);     /* gives back one such block early; NULL is fine */
 
@@ -44,7 +44,6 @@ size_t loss_arena_used(const struct loss_arena *a);  /* bytes held now */
 size_t loss_arena_peak(const struct loss_arena *a);  /* most bytes ever held */
 void   loss_arena_free(struct loss_arena *a);        /* NULL is fine */
 
-#ifdef __cplusplus
-}
-#endif
+LOSS_END_DECLS
+
 #endif

@@ -12,11 +12,10 @@
 #include <stddef.h>
 
 #include <loss/error.h>
+#include <loss/export.h>
 #include <loss/tensor.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+LOSS_BEGIN_DECLS
 
 #define LOSS_MAX_INPUTS 4
 #define LOSS_MAX_PARAMS 8
@@ -140,7 +139,6 @@ int loss_desc_param(const struct loss_desc *desc, const char *name);
 /* The best match for a misspelt word among `n` words, or NULL where none is near. */
 const char *loss_nearest_word(const char *word, const char *const *words, size_t n);
 
-#ifdef __cplusplus
-}
-#endif
+LOSS_END_DECLS
+
 #endif

@@ -12,12 +12,11 @@
 
 #include <loss/arena.h>
 #include <loss/catalog.h>
+#include <loss/export.h>
 #include <loss/sum.h>
 #include <loss/tensor.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+LOSS_BEGIN_DECLS
 
 struct loss_param_value {
     bool               given;   /* by the caller or by default; false: "none" */
@@ -97,7 +96,6 @@ bool        loss_isa_select(const char *name);
 
 const char *loss_version(void); /* "0.1.0" */
 
-#ifdef __cplusplus
-}
-#endif
+LOSS_END_DECLS
+
 #endif

@@ -8,15 +8,9 @@
 #ifndef LOSS_ERROR_H
 #define LOSS_ERROR_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include <loss/export.h>
 
-#if defined(__GNUC__)
-#define LOSS_PRINTF(string, first) __attribute__((format(printf, string, first)))
-#else
-#define LOSS_PRINTF(string, first)
-#endif
+LOSS_BEGIN_DECLS
 
 /*    enum                 HTTP  slug                     title */
 #define LOSS_STATUS_MAP(X)                                                                          \
@@ -93,7 +87,6 @@ const char *loss_status_title(loss_status status);  /* "Shapes do not agree" */
         }                                         \
     } while (0)
 
-#ifdef __cplusplus
-}
-#endif
+LOSS_END_DECLS
+
 #endif

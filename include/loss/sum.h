@@ -4,7 +4,8 @@
  *
  * The state is one wide fixed-point integer that covers every double, so adding and merging are associative and
  * commutative: threads, batches and replicas arrive at the same bits in any order. Rounding happens once, on
- * reading (half to even). Infinities and NaN are counted beside the number.
+ * reading (half to even). Infinities and NaN are counted beside the number. A sum beyond 2^1164, which no addition of
+ * doubles reaches in practice but repeated scaling can, becomes an infinity.
  * One writer at a time; merge per-thread sums at the end.
  */
 #ifndef LOSS_SUM_H
@@ -13,12 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include <loss/export.h>
+
+LOSS_BEGIN_DECLS
 
 /* 32 bits a limb, from 2^-1074 up to beyond DBL_MAX * 2^64. A limb may hold more than 32 bits (signed) between
- * normalisations; `pending` counts what was added since the last one. */
+ * normalisations: its magnitude is below 2^32 * (pending + 1). */
 #define LOSS_SUM_LIMBS 70
 
 struct loss_sum {
@@ -44,7 +45,6 @@ double loss_sum_ratio(const struct loss_sum *s, const struct loss_sum *by);    /
 void loss_sum_store(const struct loss_sum *s, unsigned char bytes[LOSS_SUM_BYTES]);
 int  loss_sum_load(struct loss_sum *s, const unsigned char bytes[LOSS_SUM_BYTES]); /* 0: fine; -1: not such a state */
 
-#ifdef __cplusplus
-}
-#endif
+LOSS_END_DECLS
+
 #endif

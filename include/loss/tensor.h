@@ -9,10 +9,9 @@
 #include <stddef.h>
 
 #include <loss/error.h>
+#include <loss/export.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+LOSS_BEGIN_DECLS
 
 #define LOSS_MAX_RANK 8
 
@@ -72,7 +71,6 @@ void loss_shape_format(int rank, const size_t *shape, char *buf, size_t size);
 /* Product of shape; false where it overflows. */
 bool loss_shape_count(int rank, const size_t *shape, size_t *count);
 
-#ifdef __cplusplus
-}
-#endif
+LOSS_END_DECLS
+
 #endif
