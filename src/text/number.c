@@ -1,0 +1,659 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * number.c - decimal text to binary floating point and back.
+ *
+ * Reading takes three steps, each for what the one before could not decide: short plain numbers, whose digits are
+ * found and gathered eight at a time without a branch per digit; any token, byte by byte, its value from the first
+ * 19 digits (Clinger 1990; Lemire 2021, "Number parsing at a gigabyte per second"); and strtod on a bounded copy.
+ * Printing is Schubfach (Giulietti 2020, "The Schubfach way to render doubles").
+ */
+#include "text/number.h"
+
+#include <endian.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/powers_of_five.h"
+
+__extension__ typedef unsigned __int128 uint128;
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+enum {
+    DIGITS_IN_64 = 19,    /* decimal digits that always fit 64 bits */
+    DIGITS_KEPT = 800,    /* more than the 767 that a midpoint of two doubles can have */
+    FLOAT_DROPS = 29,     /* significand bits that a double has and a float has not */
+    EXPONENT_BIAS = 1023, /* of a double */
+    FLOAT_NORMAL = EXPONENT_BIAS - 126, /* biased exponent of the least normal float */
+};
+#define BYTES(b) (0x0101010101010101u * (uint64_t)(b))
+#define DOUBLE_SIGN ((uint64_t)1 << 63)
+#define DOUBLE_HIDDEN ((uint64_t)1 << 52)
+#define FLOAT_HALF ((uint64_t)1 << (FLOAT_DROPS - 1))
+#define FLOAT_MASK (((uint64_t)1 << FLOAT_DROPS) - 1)
+
+/* All are exact doubles. */
+static const double power_of_ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                      1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+#define EXACT_POWERS 22
+
+static inline uint64_t double_bits(double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+
+static inline double double_of(uint64_t bits)
+{
+    double v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+static inline bool is_digit(char c)
+{
+    return (unsigned char)(c - '0') <= 9;
+}
+
+/* ---- a token, byte by byte ---- */
+
+/* (-1)^negative * digits * 10^exponent, and a little more where `inexact`. */
+struct decimal {
+    uint64_t digits;
+    int64_t exponent;
+    bool negative;
+    bool inexact;       /* digits beyond the 19th were dropped, and one of them was not 0 */
+    const char *begin;  /* first digit */
+    const char *behind; /* behind the last digit of the significand */
+};
+
+struct run {
+    uint64_t digits;
+    int64_t kept;    /* significant digits in `digits` */
+    int64_t dropped; /* digits beyond them */
+    bool inexact;
+};
+
+static const char *take_digits(const char *p, const char *end, struct run *run)
+{
+    for (; p < end && is_digit(*p); p++) {
+        unsigned digit = (unsigned)(*p - '0');
+        if (run->kept < DIGITS_IN_64) {
+            run->digits = run->digits * 10 + digit;
+            run->kept += run->digits != 0;
+        } else {
+            run->dropped++;
+            run->inexact |= digit != 0;
+        }
+    }
+    return p;
+}
+
+/* At least one digit; saturates far above what digits in memory could balance. */
+static const char *take_exponent(const char *p, const char *end, int64_t *exponent)
+{
+    bool negative = p < end && *p == '-';
+    p += p < end && (*p == '-' || *p == '+');
+    int64_t e = 0;
+    for (; p < end && is_digit(*p); p++) {
+        if (e < 100000000000000000)
+            e = e * 10 + (*p - '0');
+    }
+    *exponent = negative ? -e : e;
+    return p;
+}
+
+static number_status refuse(const char **at, const char *p, const char *end)
+{
+    if (p >= end)
+        return NUMBER_MORE;
+    *at = p;
+    return NUMBER_BAD;
+}
+
+static number_status scan_token(const char **at, const char *end, struct decimal *d)
+{
+    const char *p = *at;
+    struct run run = {0};
+    int64_t exponent = 0;
+    d->negative = *p == '-';
+    p += d->negative;
+    d->begin = p;
+    if (p == end || !is_digit(*p))
+        return refuse(at, p, end);
+    p = take_digits(p, end, &run);
+    if (*d->begin == '0' && p - d->begin > 1)
+        return refuse(at, d->begin + 1, end);
+
+    int64_t fraction = 0;
+    if (p < end && *p == '.') {
+        const char *point = p;
+        p = take_digits(p + 1, end, &run);
+        fraction = p - point - 1;
+        if (fraction == 0)
+            return refuse(at, p, end);
+    }
+    d->behind = p;
+    if (p < end && (*p == 'e' || *p == 'E')) {
+        p = take_exponent(p + 1, end, &exponent);
+        if (!is_digit(p[-1]))
+            return refuse(at, p, end);
+    }
+    if (p == end)
+        return NUMBER_MORE;
+    d->digits = run.digits;
+    d->exponent = exponent - fraction + run.dropped;
+    d->inexact = run.inexact;
+    *at = p;
+    return NUMBER_OK;
+}
+
+static number_status scan_literal(const char **at, const char *end, double *out)
+{
+    static const struct {
+        const char *word;
+        double value;
+    } literals[] = {{"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
+    const char *p = *at;
+    size_t i = *p == 'N' ? 0 : *p == 'I' ? 1 : 2;
+    const char *word = literals[i].word;
+    while (p < end && *word && *p == *word) {
+        p++;
+        word++;
+    }
+    if (p == end || *word)
+        return refuse(at, p, end);
+    *out = literals[i].value;
+    *at = p;
+    return NUMBER_OK;
+}
+
+static bool is_literal(const char *p, const char *end)
+{
+    return *p == 'N' || *p == 'I' || (*p == '-' && end - p > 1 && p[1] == 'I');
+}
+
+/* ---- a decimal to the nearest double or float ---- */
+
+/* The nearest double to digits * 10^exponent; false where this cannot tell, or the double would be subnormal.
+ * Eisel-Lemire: the product of the digits with the leading bits of 5^q has the double's bits, unless a long run of
+ * ones leaves open whether a carry would come from below. */
+static bool nearest_double(uint64_t digits, int64_t exponent, double *out)
+{
+    if (digits == 0 || exponent < POWERS_OF_FIVE_FIRST) {
+        *out = 0;
+        return true;
+    }
+    if (exponent > 308) {
+        *out = INFINITY;
+        return true;
+    }
+    int q = (int)exponent;
+    struct power_of_five five = powers_of_five[q - POWERS_OF_FIVE_FIRST];
+    int zeros = __builtin_clzll(digits);
+    digits <<= zeros;
+    uint128 product = (uint128)digits * five.high;
+    if (UNLIKELY(((uint64_t)(product >> 64) & 0x1ff) == 0x1ff)) {
+        product += (uint64_t)((uint128)digits * five.low >> 64);
+        if ((uint64_t)product == UINT64_MAX && (q < -27 || q > 55))
+            return false;
+    }
+    uint64_t high = (uint64_t)(product >> 64);
+    int top = (int)(high >> 63);
+    uint64_t significand = high >> (top + 9); /* 54 bits: one more than a double has */
+    /* 217706 / 2^16 is log2(10) */
+    int biased = ((217706 * q) >> 16) + 63 + top - zeros + EXPONENT_BIAS;
+    if (UNLIKELY(biased <= 0))
+        return false;
+    /* Exactly half-way, which is possible for few q alone, goes to even; else the last bit rounds. */
+    if (UNLIKELY((uint64_t)product <= 1 && q >= -4 && q <= 23 && (significand & 3) == 1 &&
+                 significand << (top + 9) == high))
+        significand--;
+    significand = (significand + (significand & 1)) >> 1;
+    uint64_t bits = ((uint64_t)biased << 52) + (significand - DOUBLE_HIDDEN); /* a carry raises the exponent */
+    *out = bits >= (uint64_t)2047 << 52 ? INFINITY : double_of(bits);
+    return true;
+}
+
+/* As above for any decimal: what lies between two numbers that round to one double rounds to it too. */
+static bool nearest_to_decimal(const struct decimal *d, double *out)
+{
+    if (!nearest_double(d->digits, d->exponent, out))
+        return false;
+    if (!d->inexact)
+        return true;
+    double above;
+    return nearest_double(d->digits + 1, d->exponent, &above) && above == *out;
+}
+
+/* Is v exactly between two neighbouring floats (the largest float and the infinity count as such)? */
+static bool is_float_midpoint(double v)
+{
+    uint64_t bits = double_bits(v) & ~DOUBLE_SIGN;
+    int biased = (int)(bits >> 52);
+    int drops = FLOAT_DROPS + (biased < FLOAT_NORMAL ? FLOAT_NORMAL - biased : 0);
+    if (drops > 53)
+        return false; /* below half of the least float */
+    uint64_t significand = (bits & (DOUBLE_HIDDEN - 1)) | DOUBLE_HIDDEN;
+    return (significand & (((uint64_t)1 << drops) - 1)) == (uint64_t)1 << (drops - 1);
+}
+
+/* The significand's digits as a whole number with an exponent, and so without the locale's decimal point. A digit 1
+ * stands for all those not kept. */
+struct copy {
+    char text[DIGITS_KEPT + 32];
+};
+
+static void copy_decimal(const struct decimal *d, struct copy *copy)
+{
+    int64_t n = 0;
+    bool sticky = false;
+    for (const char *p = d->begin; p < d->behind; p++) {
+        if (*p == '.' || (n == 0 && *p == '0'))
+            continue;
+        if (n < DIGITS_KEPT)
+            copy->text[n++] = *p;
+        else
+            sticky |= *p != '0';
+    }
+    /* d->exponent belongs to the first 19 digits. */
+    int64_t exponent = d->exponent + (n > DIGITS_IN_64 ? DIGITS_IN_64 - n : 0);
+    if (sticky) {
+        copy->text[n++] = '1';
+        exponent--;
+    }
+    exponent = exponent > 99999 ? 99999 : exponent < -99999 ? -99999 : exponent;
+    snprintf(copy->text + n, sizeof copy->text - (size_t)n, "e%d", (int)exponent);
+}
+
+static double slow_double(const struct decimal *d)
+{
+    struct copy copy;
+    copy_decimal(d, &copy);
+    return strtod(copy.text, NULL);
+}
+
+static float slow_float(const struct decimal *d)
+{
+    struct copy copy;
+    copy_decimal(d, &copy);
+    return strtof(copy.text, NULL);
+}
+
+static number_status read_token_f64(const char **p, const char *end, double *out, unsigned *flags)
+{
+    if (*p >= end)
+        return NUMBER_MORE;
+    if (is_literal(*p, end)) {
+        number_status status = scan_literal(p, end, out);
+        *flags |= status == NUMBER_OK ? NUMBER_LITERAL : 0;
+        return status;
+    }
+    struct decimal d;
+    number_status status = scan_token(p, end, &d);
+    if (status != NUMBER_OK)
+        return status;
+    double v;
+    if (!nearest_to_decimal(&d, &v))
+        v = slow_double(&d);
+    *flags |= (isinf(v) ? NUMBER_OVERFLOW : 0) | (is_float_midpoint(v) ? NUMBER_TIE : 0);
+    *out = d.negative ? -v : v;
+    return NUMBER_OK;
+}
+
+static number_status read_token_f32(const char **p, const char *end, float *out, unsigned *flags)
+{
+    if (*p >= end)
+        return NUMBER_MORE;
+    double v;
+    if (is_literal(*p, end)) {
+        number_status status = scan_literal(p, end, &v);
+        if (status == NUMBER_OK) {
+            *flags |= NUMBER_LITERAL;
+            *out = (float)v;
+        }
+        return status;
+    }
+    struct decimal d;
+    number_status status = scan_token(p, end, &d);
+    if (status != NUMBER_OK)
+        return status;
+    /* Rounding twice is as good as once, unless the first time ends on a midpoint. */
+    float f = nearest_to_decimal(&d, &v) && !is_float_midpoint(v) ? (float)v : slow_float(&d);
+    *flags |= isinf(f) ? NUMBER_OVERFLOW : 0;
+    *out = d.negative ? -f : f;
+    return NUMBER_OK;
+}
+
+/* ---- short plain numbers ---- */
+
+#define SHORT_REACH 26 /* bytes that scan_short may read: sign, 7 digits, point, 16 digits, what comes then */
+
+static inline uint64_t load8(const char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return le64toh(v);
+}
+
+/* v is text ^ '0': bit 7 of each byte above 9. Exact up to and including the first such byte. */
+static inline uint64_t above_nine(uint64_t v)
+{
+    return ((v + BYTES(0x76)) | v) & BYTES(0x80);
+}
+
+static inline unsigned run_length(uint64_t others)
+{
+    return (unsigned)__builtin_ctzll(others) / 8;
+}
+
+/* Eight digits, the first in the lowest byte. */
+static inline uint64_t gather8(uint64_t v)
+{
+    v = (v * 10 + (v >> 8)) & 0x00ff00ff00ff00ffu;
+    v = (v * 100 + (v >> 16)) & 0x0000ffff0000ffffu;
+    return (v * 10000 + (v >> 32)) & 0xffffffffu;
+}
+
+struct short_decimal {
+    uint64_t digits; /* below 10^18 */
+    unsigned places; /* value = digits / 10^places */
+    unsigned negative;
+};
+
+/* A number of at most 7 digits, and 16 behind a point, and 18 in all, without exponent. Returns where it ends, or
+ * NULL if it is none of these. Reads no more than SHORT_REACH bytes. */
+static inline const char *scan_short(const char *p, struct short_decimal *d)
+{
+    uint64_t v = load8(p);
+    d->negative = (v & 0xff) == '-';
+    v = (v >> (8 * d->negative)) ^ BYTES('0');
+    p += d->negative;
+    uint64_t others = above_nine(v);
+    unsigned whole = run_length(others | DOUBLE_SIGN); /* 7 also when the run is longer */
+    if (UNLIKELY(whole == 0 || (whole > 1 && (v & 0xff) == 0)))
+        return NULL;
+    uint64_t digits = gather8(v << (64 - 8 * whole));
+    p += whole;
+    if (*p != '.') {
+        d->digits = digits;
+        d->places = 0;
+        return UNLIKELY(is_digit(*p) || (*p | 0x20) == 'e') ? NULL : p;
+    }
+    uint64_t first = load8(p + 1) ^ BYTES('0'), second = load8(p + 9) ^ BYTES('0');
+    uint64_t stop = above_nine(first), stop2 = above_nine(second);
+    unsigned n = stop ? run_length(stop) : 8 + (stop2 ? run_length(stop2) : 8);
+    p += 1 + n;
+    if (UNLIKELY(n == 0 || whole + n > 18 || is_digit(*p) || (*p | 0x20) == 'e'))
+        return NULL;
+    uint128 both = ((uint128)second << 64 | first) << (128 - 8 * n);
+    uint64_t fraction = gather8((uint64_t)both) * 100000000 + gather8((uint64_t)(both >> 64));
+    static const uint64_t scale[] = {1u,          10u,          100u,          1000u,          10000u,          100000u,
+                                     1000000u,    10000000u,    100000000u,    1000000000u,    10000000000u,
+                                     100000000000u, 1000000000000u, 10000000000000u, 100000000000000u,
+                                     1000000000000000u, 10000000000000000u};
+    d->digits = digits * scale[n] + fraction;
+    d->places = n;
+    return p;
+}
+
+number_status number_read_f64(const char **p, const char *end, double *out, unsigned *flags)
+{
+    struct short_decimal d;
+    const char *behind;
+    double v;
+    if (UNLIKELY(end - *p < SHORT_REACH) || UNLIKELY(!(behind = scan_short(*p, &d))))
+        return read_token_f64(p, end, out, flags);
+    if (d.digits < DOUBLE_HIDDEN) /* Clinger: one rounding of exact operands */
+        v = (double)(int64_t)d.digits / power_of_ten[d.places];
+    else if (UNLIKELY(!nearest_double(d.digits, -(int)d.places, &v)))
+        return read_token_f64(p, end, out, flags);
+    uint64_t bits = double_bits(v);
+    if (UNLIKELY((bits & FLOAT_MASK) == FLOAT_HALF)) /* v is 0 or at least 1e-16: far from subnormal floats */
+        *flags |= NUMBER_TIE;
+    *out = double_of(bits | (uint64_t)d.negative << 63);
+    *p = behind;
+    return NUMBER_OK;
+}
+
+number_status number_read_f32(const char **p, const char *end, float *out, unsigned *flags)
+{
+    struct short_decimal d;
+    const char *behind;
+    if (UNLIKELY(end - *p < SHORT_REACH) || UNLIKELY(!(behind = scan_short(*p, &d))))
+        return read_token_f32(p, end, out, flags);
+    /* Two roundings, so at most one unit off the double nearest to the text; only about a midpoint of floats can that
+     * matter. v is 0 or between 1e-16 and 1e18: neither subnormal nor too large. */
+    double v = (double)(int64_t)d.digits / power_of_ten[d.places];
+    uint64_t bits = double_bits(v);
+    if (UNLIKELY(((bits - (FLOAT_HALF - 4)) & FLOAT_MASK) <= 8))
+        return read_token_f32(p, end, out, flags);
+    *out = (float)double_of(bits | (uint64_t)d.negative << 63);
+    *p = behind;
+    return NUMBER_OK;
+}
+
+/* ---- printing ---- */
+
+/* digits * 10^exponent */
+struct shortest {
+    uint64_t digits;
+    int exponent;
+};
+
+/* floor(log10(2^q)), or of 3/4 * 2^q: 1262611 / 2^22 is log10(2), 524031 / 2^22 is log10(4/3) */
+static inline int floor_log10(int q, bool narrow)
+{
+    return (q * 1262611 - (narrow ? 524031 : 0)) >> 22;
+}
+
+/* floor(log2(10^e)): 1741647 / 2^19 is log2(10) */
+static inline int floor_log2_of_ten(int e)
+{
+    return (e * 1741647) >> 19;
+}
+
+/* The leading bits of 10^e, rounded up where they are not exact. */
+static inline struct power_of_five power_rounded_up(int e)
+{
+    struct power_of_five g = powers_of_five[e - POWERS_OF_FIVE_FIRST];
+    g.low += e < -27 || e > 55; /* the table has the others right */
+    return g;
+}
+
+/* The integer part of c * g / 2^128, its last bit set where a fraction of weight is left ("rounded to odd"). */
+static inline uint64_t times_power(uint64_t c, struct power_of_five g)
+{
+    uint128 product = (uint128)c * g.high + (uint64_t)((uint128)c * g.low >> 64);
+    return (uint64_t)(product >> 64) | ((uint64_t)product > 1);
+}
+
+/* As above for float: 64 bits of the power are enough. */
+static inline uint64_t times_short_power(uint64_t c, struct power_of_five g)
+{
+    uint128 product = (uint128)c * (g.high + (g.low != 0));
+    return (uint64_t)(product >> 64) | ((uint64_t)product >> 32 > 1);
+}
+
+/* c * 2^q as the decimal to print; its exponent and scaled value have the weight 10^k, of which one is the least
+ * power that is wider than the interval of what reads back to c * 2^q. So at 10^(k+1) there is at most one such
+ * decimal; if there is none, the nearer neighbour at 10^k is the one. All scaled numbers are times 4. */
+static inline struct shortest shortest_of(uint64_t c, int q, bool narrow, bool is_double)
+{
+    int k = floor_log10(q, narrow);
+    int h = q + floor_log2_of_ten(-k) + 1;
+    struct power_of_five g = power_rounded_up(-k);
+    uint64_t left = (4 * c - 2 + narrow) << h, middle = (4 * c) << h, right = (4 * c + 2) << h;
+    left = is_double ? times_power(left, g) : times_short_power(left, g);
+    middle = is_double ? times_power(middle, g) : times_short_power(middle, g);
+    right = is_double ? times_power(right, g) : times_short_power(right, g);
+    uint64_t odd = c & 1; /* an odd c does not own the ends of its interval */
+    left += odd;
+    right -= odd;
+
+    uint64_t s = middle / 4, tens = s / 10 * 10;
+    bool tens_in = left <= 4 * tens, next_tens_in = 4 * tens + 40 <= right;
+    bool s_in = left <= 4 * s, next_in = 4 * s + 4 <= right;
+    uint64_t half = 4 * s + 2;
+    bool nearer_next = middle > half || (middle == half && (s & 1));
+    uint64_t fine = s + (s_in != next_in ? next_in : nearer_next);
+    uint64_t coarse = tens + (next_tens_in ? 10 : 0);
+    return (struct shortest){tens_in != next_tens_in ? coarse : fine, k};
+}
+
+/* Eight digits of v < 10^8, one a byte, the first in the lowest: split in halves, quarters, eighths, all in parallel
+ * by multiplication with reciprocals. */
+static inline uint64_t spread8(uint64_t v)
+{
+    v = v / 10000 | (v % 10000) << 32;
+    uint64_t hundreds = (v * 10486 >> 20) & 0x0000007f0000007fu;
+    v = hundreds | (v - 100 * hundreds) << 16;
+    uint64_t tens = (v * 103 >> 10) & 0x000f000f000f000fu;
+    return tens | (v - 10 * tens) << 8;
+}
+
+static inline void store8(char *p, uint64_t v)
+{
+    v = htole64(v);
+    memcpy(p, &v, sizeof v);
+}
+
+/* 17 digits: the first, and 16 as bytes, eight in `a` and eight in `b`, all as text; `n` without trailing zeros. */
+struct digit_text {
+    char first;
+    uint64_t a, b;
+    int n;
+};
+
+static size_t print_exponent(char *p, int e)
+{
+    char *begin = p;
+    *p++ = 'e';
+    *p++ = e < 0 ? '-' : '+';
+    unsigned u = (unsigned)(e < 0 ? -e : e);
+    if (u >= 100) {
+        *p++ = (char)('0' + u / 100);
+        u %= 100;
+    }
+    *p++ = (char)('0' + u / 10);
+    *p++ = (char)('0' + u % 10);
+    return (size_t)(p - begin);
+}
+
+/* d.ddde+16; 1e+16 without a point */
+static size_t lay_out_scientific(char *p, struct digit_text d, int e)
+{
+    p[0] = d.first;
+    p[1] = '.';
+    store8(p + 2, d.a);
+    store8(p + 10, d.b);
+    size_t n = d.n > 1 ? (size_t)d.n + 1 : 1;
+    return n + print_exponent(p + n, e);
+}
+
+/* first.rest * 10^e as Python lays it out. All of it may be written to at most 26 bytes beyond p. */
+static inline size_t lay_out(char *p, struct digit_text d, int e)
+{
+    if (UNLIKELY(e < -4 || e > 15))
+        return lay_out_scientific(p, d, e);
+    if (UNLIKELY(e >= 8)) {
+        p[0] = d.first;
+        store8(p + 1, d.a);
+        store8(p + 9, d.b);
+        p[e + 1] = '.';
+        store8(p + e + 2, d.b >> (8 * (e - 8)));
+    } else {
+        /* Below 1 the digits stand behind zeros, from 1 on they are parted by the point: without a branch, as data
+         * mixes the two. Digits behind the point are written over those put there before it. */
+        int shift = e < 0 ? 0 : e;
+        int at = e < 0 ? 1 - e : 0;
+        uint128 rest = ((uint128)d.b << 64 | d.a) >> (8 * shift);
+        int behind = e < 0 ? at + 1 : e + 2;
+        store8(p, 0x3030303030302e30u); /* 0.000000 */
+        p[at] = d.first;
+        store8(p + at + 1, d.a);
+        p[1 + shift] = '.';
+        store8(p + behind, (uint64_t)rest);
+        store8(p + behind + 8, (uint64_t)(rest >> 64));
+    }
+    return (size_t)(e < 0 ? d.n + 1 - e : (d.n > e + 2 ? d.n : e + 2) + 1);
+}
+
+/* Bytes of v up to the last that is not 0. */
+static inline int bytes_used(uint64_t v)
+{
+    return v ? 8 - __builtin_clzll(v) / 8 : 0;
+}
+
+static inline size_t print_zero(char *p)
+{
+    memcpy(p, "0.0", 3);
+    return 3;
+}
+
+size_t number_print_f64(char *buf, double v)
+{
+    uint64_t bits = double_bits(v);
+    size_t sign = bits >> 63;
+    buf[0] = '-';
+    buf += sign;
+    uint64_t c = bits & (DOUBLE_HIDDEN - 1);
+    int biased = (int)(bits >> 52) & 2047;
+    bool narrow = c == 0 && biased > 1; /* the neighbour below a power of two is nearer */
+    if (LIKELY(biased != 0))
+        c |= DOUBLE_HIDDEN;
+    else if (c == 0)
+        return sign + print_zero(buf);
+    else
+        biased = 1;
+    struct shortest s = shortest_of(c, biased - EXPONENT_BIAS - 52, narrow, true);
+
+    int more = s.digits < 10000000000000000u; /* 16 digits, or fewer for subnormals */
+    s.digits *= more ? 10 : 1;
+    while (UNLIKELY(s.digits < 10000000000000000u)) {
+        s.digits *= 10;
+        more++;
+    }
+    uint64_t head = s.digits / 100000000, tail = s.digits % 100000000; /* 9 and 8 digits */
+    uint64_t first = head / 100000000;
+    uint64_t a = spread8(head % 100000000), b = spread8(tail);
+    struct digit_text text = {(char)('0' + first), a | BYTES('0'), b | BYTES('0'),
+                              1 + (b ? 8 + bytes_used(b) : bytes_used(a))};
+    return sign + lay_out(buf, text, s.exponent - more + 16);
+}
+
+size_t number_print_f32(char *buf, float v)
+{
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    size_t sign = bits >> 31;
+    buf[0] = '-';
+    buf += sign;
+    uint32_t c = bits & 0x7fffff;
+    int biased = (int)(bits >> 23) & 255;
+    bool narrow = c == 0 && biased > 1;
+    if (LIKELY(biased != 0))
+        c |= 0x800000;
+    else if (c == 0)
+        return sign + print_zero(buf);
+    else
+        biased = 1;
+    struct shortest s = shortest_of(c, biased - 127 - 23, narrow, false);
+
+    int more = (s.digits < 100000000) + (s.digits < 10000000); /* 7 to 9 digits, or fewer for subnormals */
+    s.digits *= more == 0 ? 1 : more == 1 ? 10 : 100;
+    while (UNLIKELY(s.digits < 100000000)) {
+        s.digits *= 10;
+        more++;
+    }
+    uint64_t first = s.digits / 100000000;
+    uint64_t a = spread8(s.digits % 100000000);
+    struct digit_text text = {(char)('0' + first), a | BYTES('0'), BYTES('0'), 1 + bytes_used(a)};
+    return sign + lay_out(buf, text, s.exponent - more + 8);
+}
