@@ -23,7 +23,8 @@ loss_status          json_decoder_feed(struct json_decoder *d, const char *bytes
 /* The whole body was fed: fill *call (its tensors lie in the arena). */
 loss_status          json_decoder_end(struct json_decoder *d, struct call *call, struct loss_error *err);
 
-/* The answer's text, printed piece by piece: state for reply.more. `literal`: ?nonfinite=literal. */
+/* The answer's text, printed piece by piece: state for reply.more. `literal`: ?nonfinite=literal. The call and its
+ * answer must outlive it. */
 struct json_encoder;
 struct json_encoder *json_encoder_new(struct loss_arena *arena, const struct call *call,
                                       const struct call_answer *answer, bool literal);
@@ -40,7 +41,8 @@ struct json_member {
     const char *string;
     double      number;  /* JSON_MEMBER_WHOLE: a whole number within 2^53 */
 };
-/* err  LOSS_MALFORMED_JSON, LOSS_UNKNOWN_FIELD, LOSS_DUPLICATE_FIELD, LOSS_MISSING_FIELD, LOSS_INVALID_PARAMETER, LOSS_NUMBER_OUT_OF_RANGE */
+/* err  LOSS_MALFORMED_JSON, LOSS_UNKNOWN_FIELD, LOSS_DUPLICATE_FIELD, LOSS_MISSING_FIELD, LOSS_INVALID_PARAMETER, LOSS_NUMBER_OUT_OF_RANGE,
+ *      LOSS_INVALID_NAME (a NUL in a string, which here is always a name) */
 loss_status json_read_members(struct loss_arena *arena, const char *body, size_t size, struct json_member *members,
                               size_t n, struct loss_error *err);
 
