@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * loss_routes.h - computing losses and reading the catalog over HTTP: rows of the route table.
+ */
+#ifndef SERVER_LOSS_ROUTES_H
+#define SERVER_LOSS_ROUTES_H
+
+#include <server/http.h>
+
+/* POST /v1/losses/{loss}: a BODY_STREAM route that starts HERE. */
+extern const char *const losses_compute_query[]; /* dtype, nonfinite, strict */
+loss_status              losses_compute_begin(struct request *q, struct loss_error *err);
+loss_status              losses_compute_feed(struct request *q, const char *bytes, size_t n, struct loss_error *err);
+loss_status              losses_compute_step(struct request *q, struct reply *r, struct loss_error *err);
+
+loss_status losses_list_step(struct request *q, struct reply *r, struct loss_error *err);    /* GET /v1/losses */
+loss_status losses_show_step(struct request *q, struct reply *r, struct loss_error *err);    /* GET /v1/losses/{loss} */
+loss_status losses_openapi_step(struct request *q, struct reply *r, struct loss_error *err); /* GET /openapi.json */
+
+#endif
