@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * loss_routes.c - POST /v1/losses/{loss} from head to answer, and the catalog.
+ *
+ * A computation is decoded as it arrives. Then it goes through compute, store (where it names a registry) and answer,
+ * each on the thread that suits it; struct computation says how far it is.
+ */
+#include <server/loss_routes.h>
+
+#include <stdalign.h>
+#include <string.h>
+#include <time.h>
+
+#include <server/accept.h>
+#include <server/call.h>
+#include <server/catalog_json.h>
+#include <server/json.h>
+#include <server/openapi.h>
+#include <server/problem.h>
+#include <server/server.h>
+#include <text/json_write.h>
+
+/* Answers up to this size are printed at once, larger ones as the socket drains. */
+#define SMALL_ANSWER ((size_t)256 << 10)
+
+#define SEGMENT_LOSS 2 /* /v1/losses/{loss} */
+
+const char *const losses_compute_query[] = {"dtype", "nonfinite", "strict", NULL};
+
+struct computation {
+    const struct loss_alias *alias;
+    struct json_decoder *decoder;
+    bool literal;
+    enum { STAGE_DECODE, STAGE_COMPUTE, STAGE_STORE } stage; /* what comes next */
+    struct call call;
+    struct call_answer answer;
+};
+
+static loss_status no_memory(struct loss_error *err)
+{
+    return loss_fail(err, LOSS_OVERLOADED, "", "no memory for this request now");
+}
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* The loss that the path names, or LOSS_UNKNOWN_LOSS with the nearest ones. */
+static loss_status find_loss(const struct request *q, const struct loss_desc **desc, const struct loss_alias **alias,
+                             struct loss_error *err)
+{
+    const char *name = q->segment[SEGMENT_LOSS];
+    char clip[CALL_CLIP];
+    *desc = loss_catalog_find(name, alias);
+    if (*desc != NULL) {
+        return LOSS_OK;
+    }
+    const char *nearest[3];
+    size_t n = loss_catalog_nearest(name, nearest, 3);
+    if (n == 0) {
+        return loss_fail(err, LOSS_UNKNOWN_LOSS, "", "there is no loss \"%s\"; GET /v1/losses lists them all",
+                         call_clip(name, clip));
+    }
+    return loss_fail(err, LOSS_UNKNOWN_LOSS, "",
+                     "there is no loss \"%s\"; the nearest: %s%s%s%s%s. GET /v1/losses lists them all",
+                     call_clip(name, clip), nearest[0], n > 1 ? ", " : "", n > 1 ? nearest[1] : "", n > 2 ? ", " : "",
+                     n > 2 ? nearest[2] : "");
+}
+
+/* A query field that is one of two words: *out says whether it is the second. Left alone where it is absent. */
+static loss_status query_choice(const struct request *q, const char *name, const char *no, const char *yes, bool *out,
+                                struct loss_error *err)
+{
+    const char *value = request_query(q, name);
+    char clip[CALL_CLIP];
+    if (value == NULL) {
+        return LOSS_OK;
+    }
+    if (strcmp(value, no) != 0 && strcmp(value, yes) != 0) {
+        return problem_parameter(err, LOSS_INVALID_PARAMETER, name, "%s must be %s or %s, got \"%s\"", name, no, yes,
+                                 call_clip(value, clip));
+    }
+    *out = strcmp(value, yes) == 0;
+    return LOSS_OK;
+}
+
+static loss_status query_dtype(const struct request *q, struct json_decode_options *options, struct loss_error *err)
+{
+    const char *value = request_query(q, "dtype");
+    char clip[CALL_CLIP];
+    if (value == NULL) {
+        return LOSS_OK;
+    }
+    options->has_dtype = true;
+    return call_parse_dtype(value, "", &options->dtype, NULL) == LOSS_OK
+               ? LOSS_OK
+               : problem_parameter(err, LOSS_UNSUPPORTED_DTYPE, "dtype", "dtype must be float32 or float64, got \"%s\"",
+                                   call_clip(value, clip));
+}
+
+loss_status losses_compute_begin(struct request *q, struct loss_error *err)
+{
+    struct json_decode_options options = {.max_depth = (int)q->server->conf->max_depth};
+    struct computation *c = loss_arena_alloc(q->arena, sizeof *c, alignof(struct computation));
+    if (c == NULL) {
+        return no_memory(err);
+    }
+    memset(c, 0, sizeof *c);
+    LOSS_TRY(find_loss(q, &q->loss, &c->alias, err));
+    LOSS_TRY(accept_json(q, err));
+    LOSS_TRY(query_dtype(q, &options, err));
+    LOSS_TRY(query_choice(q, "nonfinite", "null", "literal", &c->literal, err));
+    LOSS_TRY(query_choice(q, "strict", "false", "true", &options.strict, err));
+    options.desc = q->loss;
+    options.alias = c->alias;
+    c->decoder = json_decoder_new(q->arena, &options);
+    if (c->decoder == NULL) {
+        return no_memory(err);
+    }
+    q->state = c;
+    return LOSS_OK;
+}
+
+loss_status losses_compute_feed(struct request *q, const char *bytes, size_t n, struct loss_error *err)
+{
+    struct computation *c = q->state;
+    int64_t begun = now_us();
+    loss_status status = json_decoder_feed(c->decoder, bytes, n, err);
+    q->times.decode += now_us() - begun;
+    return status;
+}
+
+static loss_status decode(struct request *q, struct computation *c, struct loss_error *err)
+{
+    int64_t begun = now_us();
+    loss_status status = json_decoder_end(c->decoder, &c->call, err);
+    q->times.decode += now_us() - begun;
+    c->call.loss.cancelled = request_cancelled;
+    c->call.loss.cancelled_arg = q;
+    c->stage = STAGE_COMPUTE;
+    return status;
+}
+
+static loss_status compute(struct request *q, struct computation *c, struct loss_error *err)
+{
+    int64_t begun = now_us();
+    loss_status status = loss_compute(&c->call.loss, q->arena, &c->answer.loss, err);
+    q->times.compute += now_us() - begun;
+    q->rows = c->answer.loss.totals.count;
+    c->stage = STAGE_STORE;
+    return status;
+}
+
+static loss_status store(struct request *q, struct computation *c, struct loss_error *err)
+{
+    const struct call *call = &c->call;
+    struct registry_add add = {
+        .registry = call->registry,
+        .name = call->name != NULL ? call->name : q->loss->name,
+        .collection = call->collection != NULL      ? call->collection
+                      : q->loss->collection != NULL ? q->loss->collection
+                                                    : REGISTRY_LOSSES,
+        .loss = c->answer.loss.loss,
+        .step = call->step,
+        .dtype = loss_dtype_name(call->loss.dtype),
+        .reduction = loss_reduction_name(call->loss.reduction),
+        .key = {.key = q->idempotency_key},
+    };
+    memcpy(add.key.fingerprint, q->fingerprint, sizeof add.key.fingerprint);
+    int64_t begun = now_us();
+    loss_status status = registry_add(q->server->registry, &add, q->arena, &c->answer.entry, err);
+    q->times.store += now_us() - begun;
+    c->answer.has_entry = status == LOSS_OK;
+    return status;
+}
+
+static loss_status answer_with(struct request *q, struct computation *c, struct reply *r, struct loss_error *err)
+{
+    int64_t begun = now_us();
+    struct json_encoder *e = json_encoder_new(q->arena, &c->call, &c->answer, c->literal);
+    if (e == NULL) {
+        return no_memory(err);
+    }
+    size_t bound = json_encoder_bound(e);
+    if (bound <= SMALL_ANSWER) {
+        char *body = loss_arena_alloc(q->arena, bound, 1);
+        if (body == NULL) {
+            return no_memory(err);
+        }
+        r->body = body;
+        r->size = json_encoder_more(e, body, bound);
+    } else {
+        r->more = json_encoder_more;
+        r->state = e;
+    }
+    r->status = 200;
+    r->content_type = "application/json";
+    q->next = NEXT_DONE;
+    q->times.encode += now_us() - begun;
+    return LOSS_OK;
+}
+
+loss_status losses_compute_step(struct request *q, struct reply *r, struct loss_error *err)
+{
+    struct computation *c = q->state;
+    if (c->stage == STAGE_DECODE) {
+        LOSS_TRY(decode(q, c, err));
+        if (loss_call_elements(&c->call.loss) > (size_t)q->server->conf->inline_elements) {
+            q->next = NEXT_COMPUTE;
+            return LOSS_OK;
+        }
+    }
+    if (c->stage == STAGE_COMPUTE) {
+        LOSS_TRY(compute(q, c, err));
+        if (c->call.registry != NULL) {
+            q->next = NEXT_STORE;
+            return LOSS_OK;
+        }
+    } else {
+        LOSS_TRY(store(q, c, err));
+    }
+    return answer_with(q, c, r, err);
+}
+
+static loss_status answer_text(struct request *q, struct reply *r, const char *text, size_t size)
+{
+    r->status = 200;
+    r->content_type = "application/json";
+    r->body = text;
+    r->size = size;
+    q->next = NEXT_DONE;
+    return LOSS_OK;
+}
+
+loss_status losses_list_step(struct request *q, struct reply *r, struct loss_error *err)
+{
+    struct json_out o;
+    json_out_init(&o, q->arena);
+    catalog_json_list(&o);
+    return o.failed ? no_memory(err) : answer_text(q, r, o.data, o.size);
+}
+
+loss_status losses_show_step(struct request *q, struct reply *r, struct loss_error *err)
+{
+    struct json_out o;
+    const struct loss_alias *alias;
+    LOSS_TRY(find_loss(q, &q->loss, &alias, err));
+    json_out_init(&o, q->arena);
+    catalog_json_loss(&o, q->loss);
+    return o.failed ? no_memory(err) : answer_text(q, r, o.data, o.size);
+}
+
+loss_status losses_openapi_step(struct request *q, struct reply *r, struct loss_error *err)
+{
+    size_t size;
+    const char *text = openapi_document(q->arena, &size);
+    return text == NULL ? no_memory(err) : answer_text(q, r, text, size);
+}
