@@ -10,6 +10,9 @@
  * A broken document is an error at once, with line and column (in bytes, from 1) of the body. What is well-formed
  * JSON but no good tensor (ragged, a string among numbers) is kept as a fault of that value, for the reader of the
  * envelope to report: it may turn out that nobody asked for it.
+ *
+ * Strings stand in the envelope as they were written; pointers have them decoded, control characters excepted, and end
+ * at the last member that fits 1023 bytes. One thread at a time.
  */
 #ifndef TEXT_JSON_SCAN_H
 #define TEXT_JSON_SCAN_H
@@ -23,20 +26,24 @@
 
 typedef enum {
     JSON_NUMBER, /* a number outside an array of numbers */
-    JSON_TENSOR, /* [..] of numbers, true, false and such arrays; also [] */
+    JSON_TENSOR, /* [..] of numbers, true, false and such arrays; also []. The first element decides: an array that
+                  * begins with a string, an object or null is an ordinary one and stays in the envelope */
     JSON_BYTES,  /* the decoded value of a member called "base64" */
 } json_kind;
 
 struct json_value {
     json_kind          kind;
-    double             number;      /* JSON_NUMBER */
+    double             number;      /* JSON_NUMBER: the nearest double to its text */
+    float              number_f32;  /* JSON_NUMBER: the nearest float to its text; infinite where that overflows */
     char               text[32];    /* JSON_NUMBER: as written; "" where that is longer */
     struct loss_tensor tensor;      /* JSON_TENSOR: float32 or float64, layout LOSS_NESTED, .pointer set */
     unsigned char     *bytes;       /* JSON_BYTES */
     size_t             n_bytes;
     const char        *pointer;     /* where it stands: "/labels", "/labels/data" */
-    loss_status        fault;       /* LOSS_OK; RAGGED_TENSOR, INVALID_PARAMETER (no number; base64), NUMBER_OUT_OF_RANGE, SHAPE_MISMATCH (rank above LOSS_MAX_RANK) */
-    const char        *fault_pointer; /* the first culprit: "/labels/3/1" */
+    loss_status        fault;       /* LOSS_OK; RAGGED_TENSOR, INVALID_PARAMETER (no number; base64),
+                                     * NUMBER_OUT_OF_RANGE, SHAPE_MISMATCH (rank above LOSS_MAX_RANK). The first in
+                                     * the text is kept; then there is no data: tensor.data and bytes are NULL */
+    const char        *fault_pointer; /* the first culprit: "/labels/3/1"; base64: the object around it */
     const char        *fault_message;
 };
 
@@ -65,12 +72,13 @@ const char              *json_scan_envelope(const struct json_scan *s, size_t *s
 size_t                   json_scan_count(const struct json_scan *s);
 const struct json_value *json_scan_value(const struct json_scan *s, size_t i); /* NULL: no such value */
 
-/* Make a float64 tensor a float32 one, in place, giving back half its memory: each number is the nearest float to
- * its text.
+/* Make a float64 tensor without fault a float32 one, in place, giving back half its memory: each number is the nearest
+ * float to its text. A float32 tensor stays as it is; so does the value on failure.
  * err  LOSS_NUMBER_OUT_OF_RANGE with the element, for a finite number beyond the largest float */
 loss_status json_value_narrow(struct json_scan *s, size_t i, struct loss_error *err);
 
-/* JSON pointer of the member at byte `offset` of the envelope (for messages of a parser that read it). */
+/* JSON pointer of the member whose name or value is the last to begin at or before byte `offset` of the envelope (for
+ * messages of a parser that read it). Uses the scanner's stack: one thread at a time. */
 void json_scan_pointer_at(const struct json_scan *s, size_t offset, char *buf, size_t size);
 
 #endif

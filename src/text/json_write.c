@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * json_write.c - JSON text into a growing buffer.
+ */
+#include <text/json_write.h>
+
+#include <math.h>
+#include <string.h>
+
+#include <text/number.h>
+
+void json_out_init(struct json_out *o, struct loss_arena *arena)
+{
+    *o = (struct json_out){.arena = arena};
+}
+
+/* Where the next `n` bytes go; NULL: failed. The buffer doubles. */
+static char *room(struct json_out *o, size_t n)
+{
+    if (o->failed) {
+        return NULL;
+    }
+    if (n <= o->capacity - o->size) {
+        return o->data + o->size;
+    }
+    size_t capacity = o->capacity < 512 ? 512 : o->capacity;
+    while (capacity - o->size < n && capacity <= SIZE_MAX / 2) {
+        capacity *= 2;
+    }
+    char *data = capacity - o->size < n ? NULL : loss_arena_resize(o->arena, o->data, capacity);
+    if (data == NULL) {
+        o->failed = true;
+        return NULL;
+    }
+    o->data = data;
+    o->capacity = capacity;
+    return data + o->size;
+}
+
+static void put(struct json_out *o, const char *bytes, size_t n)
+{
+    char *at = room(o, n);
+    if (at != NULL && n > 0) {
+        memcpy(at, bytes, n);
+        o->size += n;
+    }
+}
+
+/* A value or a name begins: part it from the one before. */
+static void separate(struct json_out *o)
+{
+    if (o->comma) {
+        put(o, ",", 1);
+    }
+    o->comma = true;
+}
+
+void json_out_open(struct json_out *o, char bracket)
+{
+    separate(o);
+    put(o, &bracket, 1);
+    o->comma = false;
+}
+
+void json_out_close(struct json_out *o, char bracket)
+{
+    put(o, &bracket, 1);
+    o->comma = true;
+}
+
+/* The escape of a byte that cannot stand in a string as it is, into buf; 0: it can. */
+static size_t escape(char *buf, char c)
+{
+    static const char named[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+    static const char hex[] = "0123456789abcdef";
+    if ((unsigned char)c >= 0x20 && c != '"' && c != '\\') {
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof named - 1; i += 2) {
+        if (c == named[i]) {
+            buf[0] = '\\';
+            buf[1] = named[i + 1];
+            return 2;
+        }
+    }
+    memcpy(buf, "\\u00", 4);
+    buf[4] = hex[(unsigned char)c >> 4];
+    buf[5] = hex[c & 15];
+    return 6;
+}
+
+static void put_quoted(struct json_out *o, const char *s, size_t n)
+{
+    size_t from = 0;
+    put(o, "\"", 1);
+    for (size_t i = 0; i < n; i++) {
+        char buf[6];
+        const size_t escaped = escape(buf, s[i]);
+        if (escaped > 0) {
+            put(o, s + from, i - from);
+            put(o, buf, escaped);
+            from = i + 1;
+        }
+    }
+    put(o, s + from, n - from);
+    put(o, "\"", 1);
+}
+
+void json_out_key(struct json_out *o, const char *key)
+{
+    separate(o);
+    put_quoted(o, key, strlen(key));
+    put(o, ":", 1);
+    o->comma = false;
+}
+
+void json_out_string_n(struct json_out *o, const char *s, size_t n)
+{
+    separate(o);
+    put_quoted(o, s, n);
+}
+
+void json_out_string(struct json_out *o, const char *s)
+{
+    json_out_string_n(o, s, strlen(s));
+}
+
+static size_t copy_word(char *buf, const char *word)
+{
+    const size_t n = strlen(word);
+    memcpy(buf, word, n);
+    return n;
+}
+
+static size_t print_nonfinite(char *buf, double v, bool literal)
+{
+    return copy_word(buf, !literal ? "null" : isnan(v) ? "NaN" : v < 0 ? "-Infinity" : "Infinity");
+}
+
+size_t json_number_f64(char *buf, double v, bool literal)
+{
+    return isfinite(v) ? number_print_f64(buf, v) : print_nonfinite(buf, v, literal);
+}
+
+size_t json_number_f32(char *buf, float v, bool literal)
+{
+    return isfinite(v) ? number_print_f32(buf, v) : print_nonfinite(buf, (double)v, literal);
+}
+
+void json_out_f64(struct json_out *o, double v)
+{
+    separate(o);
+    char *at = room(o, NUMBER_PRINT_MAX);
+    if (at != NULL) {
+        o->size += json_number_f64(at, v, o->literal);
+    }
+}
+
+void json_out_f32(struct json_out *o, float v)
+{
+    separate(o);
+    char *at = room(o, NUMBER_PRINT_MAX);
+    if (at != NULL) {
+        o->size += json_number_f32(at, v, o->literal);
+    }
+}
+
+void json_out_u64(struct json_out *o, uint64_t v)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    json_out_raw(o, digits + at, sizeof digits - at);
+}
+
+void json_out_bool(struct json_out *o, bool v)
+{
+    json_out_raw(o, v ? "true" : "false", v ? 4 : 5);
+}
+
+void json_out_null(struct json_out *o)
+{
+    json_out_raw(o, "null", 4);
+}
+
+void json_out_raw(struct json_out *o, const char *json, size_t n)
+{
+    separate(o);
+    put(o, json, n);
+}
