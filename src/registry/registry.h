@@ -19,6 +19,8 @@
 
 #define REGISTRY_NAME_MAX 512
 #define REGISTRY_STEP_MAX 9007199254740992 /* 2^53 */
+#define REGISTRY_KEY_MAX 255               /* visible ASCII characters of an idempotency key */
+#define REGISTRY_TTL_MAX 3155760000        /* seconds: a hundred years */
 #define REGISTRY_STEP_LATEST (-1)
 #define REGISTRY_STEP_ALL (-2)
 #define REGISTRY_LOSSES "losses"
@@ -67,11 +69,19 @@ struct registry_add {
  * err  LOSS_INVALID_NAME at `pointer` */
 loss_status registry_check_name(const char *name, size_t n, const char *pointer, struct loss_error *err);
 
-/* Add an entry; its name gets _1, _2, … where it is taken in that step. Creates the registry. Strings of *out lie in
- * `arena`. The same key and fingerprint again: *out is the first one's, nothing is added.
- * err  LOSS_IDEMPOTENCY_CONFLICT, LOSS_STORE_UNAVAILABLE */
+/* Add an entry; its name gets the first of _1, _2, … that is free where it is taken in that step. Creates the
+ * registry. Strings of *out lie in `arena`. The same key and fingerprint again: *out is the first one's, nothing is
+ * added. The caller has checked the names and the step.
+ * err  LOSS_IDEMPOTENCY_CONFLICT, LOSS_INVALID_PARAMETER (no key at all), LOSS_INVALID_NAME (no room for the suffix),
+ *      LOSS_STORE_UNAVAILABLE, LOSS_OVERLOADED */
 loss_status registry_add(struct registry *r, const struct registry_add *add, struct loss_arena *arena,
                          struct registry_entry *out, struct loss_error *err);
+
+/* Several at once, all or none, under one key (key->key NULL: no key; those inside of `adds` are not read). A repeat
+ * fills `out` as the first did: same key and fingerprint mean the same `n`. */
+loss_status registry_add_all(struct registry *r, const struct registry_add *adds, size_t n,
+                             const struct registry_key *key, struct loss_arena *arena, struct registry_entry *out,
+                             struct loss_error *err);
 
 struct registry_query {
     const char *registry;

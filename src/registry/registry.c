@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * registry.c - the rules of a registry on top of a store: names, scopes, pages, totals.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <registry/registry.h>
+#include <registry/scope.h>
+#include <registry/store.h>
+
+struct registry {
+    struct store *store;
+    int64_t     (*now_us)(void *);
+    void         *now_arg;
+};
+
+static int64_t system_now_us(void *unused)
+{
+    struct timespec t;
+    (void)unused;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int64_t now(const struct registry *r)
+{
+    return r->now_us(r->now_arg);
+}
+
+/* The failure is a query parameter's or a header's. */
+static loss_status blame(struct loss_error *err, const char *parameter, loss_status status)
+{
+    if (err != NULL && err->status == status) {
+        snprintf(err->parameter, sizeof err->parameter, "%s", parameter);
+    }
+    return status;
+}
+
+static loss_status open_store(const char *url, struct store **out, struct loss_error *err)
+{
+    static const char sqlite[] = "sqlite:";
+    if (strcmp(url, "memory") == 0) {
+        return store_memory_open(out, err);
+    }
+    if (strncmp(url, sqlite, sizeof sqlite - 1) == 0 && url[sizeof sqlite - 1] != '\0') {
+        return store_sqlite_open(url + sizeof sqlite - 1, out, err);
+    }
+    return loss_fail(err, LOSS_INVALID_PARAMETER, "", "a store is \"memory\" or \"sqlite:PATH\", got \"%.200s\"", url);
+}
+
+loss_status registry_open(const struct registry_options *options, struct registry **out, struct loss_error *err)
+{
+    struct registry *r = calloc(1, sizeof *r);
+    if (r == NULL) {
+        return store_fail_memory(err);
+    }
+    loss_status status = open_store(options->url, &r->store, err);
+    if (status != LOSS_OK) {
+        free(r);
+        return status;
+    }
+    r->store->ttl = options->ttl_seconds * 1000000;
+    r->store->key_life = options->idempotency_seconds * 1000000;
+    r->now_us = options->now_us != NULL ? options->now_us : system_now_us;
+    r->now_arg = options->now_arg;
+    *out = r;
+    return LOSS_OK;
+}
+
+void registry_close(struct registry *r)
+{
+    if (r != NULL) {
+        r->store->ops->close(r->store);
+        free(r);
+    }
+}
+
+loss_status registry_ready(struct registry *r, struct loss_error *err)
+{
+    return r->store->ops->ready(r->store, err);
+}
+
+/* Length of the UTF-8 sequence at s, of at most n bytes, and the code point; 0: there is none. */
+static size_t read_utf8(const unsigned char *s, size_t n, uint32_t *point)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; /* what needs this many bytes */
+    size_t length = s[0] < 0x80 ? 1 : s[0] < 0xc0 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf8 ? 4 : 0;
+    if (length == 0 || length > n) {
+        return 0;
+    }
+    uint32_t value = length == 1 ? s[0] : s[0] & (0xffu >> (length + 1));
+    for (size_t i = 1; i < length; i++) {
+        if ((s[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+        value = value << 6 | (s[i] & 0x3f);
+    }
+    if (value < least[length] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) {
+        return 0;
+    }
+    *point = value;
+    return length;
+}
+
+loss_status registry_check_name(const char *name, size_t n, const char *pointer, struct loss_error *err)
+{
+    if (n == 0 || n > REGISTRY_NAME_MAX) {
+        return loss_fail(err, LOSS_INVALID_NAME, pointer, "a name has 1 to %d bytes, got %zu", REGISTRY_NAME_MAX, n);
+    }
+    for (size_t i = 0; i < n;) {
+        uint32_t point = 0;
+        size_t   length = read_utf8((const unsigned char *)name + i, n - i, &point);
+        if (length == 0) {
+            return loss_fail(err, LOSS_INVALID_NAME, pointer, "a name is UTF-8, which this is not at byte %zu", i);
+        }
+        if (point < 0x20 || (point >= 0x7f && point <= 0x9f)) {
+            return loss_fail(err, LOSS_INVALID_NAME, pointer,
+                             "a name has no control characters, got U+%04X at byte %zu", (unsigned)point, i);
+        }
+        i += length;
+    }
+    return LOSS_OK;
+}
+
+static bool is_name(const char *name)
+{
+    return name != NULL && registry_check_name(name, strlen(name), "", NULL) == LOSS_OK;
+}
+
+static loss_status check_key(const char *key, struct loss_error *err)
+{
+    size_t n = key != NULL ? strlen(key) : 1;
+    bool   visible = true;
+    for (const char *c = key; c != NULL && *c != '\0'; c++) {
+        visible = visible && *c > ' ' && *c < 0x7f;
+    }
+    if (n == 0 || n > REGISTRY_KEY_MAX || !visible) {
+        return blame(err, "Idempotency-Key",
+                     loss_fail(err, LOSS_INVALID_PARAMETER, "", "must be 1 to %d visible ASCII characters",
+                               REGISTRY_KEY_MAX));
+    }
+    return LOSS_OK;
+}
+
+loss_status registry_add_all(struct registry *r, const struct registry_add *adds, size_t n,
+                             const struct registry_key *key, struct loss_arena *arena, struct registry_entry *out,
+                             struct loss_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        assert(is_name(adds[i].registry) && is_name(adds[i].name) && is_name(adds[i].collection));
+        assert(adds[i].step >= 0 && adds[i].step <= REGISTRY_STEP_MAX);
+        assert(adds[i].dtype != NULL && adds[i].reduction != NULL);
+    }
+    LOSS_TRY(check_key(key->key, err));
+    return r->store->ops->add(r->store, adds, n, key, now(r), arena, out, err);
+}
+
+loss_status registry_add(struct registry *r, const struct registry_add *add, struct loss_arena *arena,
+                         struct registry_entry *out, struct loss_error *err)
+{
+    return registry_add_all(r, add, 1, &add->key, arena, out, err);
+}
+
+/* Cursors are bytes in hexadecimal, so that nobody is tempted to count them up. */
+static char *hex_encode(struct loss_arena *arena, const void *bytes, size_t n)
+{
+    static const char    digits[] = "0123456789abcdef";
+    const unsigned char *b = bytes;
+    char                *text = loss_arena_alloc(arena, 2 * n + 1, 1);
+    if (text == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        text[2 * i] = digits[b[i] >> 4];
+        text[2 * i + 1] = digits[b[i] & 15];
+    }
+    text[2 * n] = '\0';
+    return text;
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The bytes that `text` stands for, at most `max` of them; false: not such a text. */
+static bool hex_decode(const char *text, unsigned char *bytes, size_t max, size_t *n)
+{
+    size_t size = strlen(text);
+    if (size == 0 || size % 2 != 0 || size / 2 > max) {
+        return false;
+    }
+    for (size_t i = 0; i < size / 2; i++) {
+        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        bytes[i] = (unsigned char)(high << 4 | low);
+    }
+    *n = size / 2;
+    return true;
+}
+
+static loss_status bad_cursor(struct loss_error *err, const char *why)
+{
+    return blame(err, "cursor", loss_fail(err, LOSS_INVALID_PARAMETER, "", "%s", why));
+}
+
+/* Where a page of entries ended, and the step it read: the latest may be another one by the time of the next page. */
+struct place {
+    uint64_t order;
+    int64_t  step;
+};
+
+#define PLACE_BYTES 16
+
+static const char *place_encode(struct loss_arena *arena, struct place place)
+{
+    unsigned char bytes[PLACE_BYTES];
+    for (int i = 0; i < 8; i++) {
+        bytes[i] = (unsigned char)(place.order >> (56 - 8 * i));
+        bytes[8 + i] = (unsigned char)((uint64_t)place.step >> (56 - 8 * i));
+    }
+    return hex_encode(arena, bytes, sizeof bytes);
+}
+
+static bool place_decode(const char *cursor, struct place *place)
+{
+    unsigned char bytes[PLACE_BYTES];
+    size_t        n;
+    uint64_t      order = 0, step = 0;
+    if (!hex_decode(cursor, bytes, sizeof bytes, &n) || n != sizeof bytes) {
+        return false;
+    }
+    for (int i = 0; i < 8; i++) {
+        order = order << 8 | bytes[i];
+        step = step << 8 | bytes[8 + i];
+    }
+    *place = (struct place){.order = order, .step = (int64_t)step};
+    return order <= INT64_MAX &&
+           (place->step == REGISTRY_STEP_ALL || (place->step >= 0 && place->step <= REGISTRY_STEP_MAX));
+}
+
+static loss_status range_of(const struct registry_query *query, struct store_range *range, struct loss_error *err)
+{
+    *range = (struct store_range){.registry = query->registry,
+                                  .collection = query->collection,
+                                  .name = query->name,
+                                  .step = query->step};
+    if (query->cursor == NULL) {
+        return LOSS_OK;
+    }
+    struct place place;
+    if (!place_decode(query->cursor, &place)) {
+        return bad_cursor(err, "must be the next_cursor of an earlier page");
+    }
+    if (query->step == REGISTRY_STEP_LATEST ? place.step < 0 : place.step != query->step) {
+        return bad_cursor(err, "is of a list of another step");
+    }
+    range->after = place.order;
+    range->step = place.step;
+    return LOSS_OK;
+}
+
+/* Room for one more element of `size` bytes in an array of the arena that doubles as it grows; NULL: no memory. */
+static void *make_room(struct loss_arena *arena, void *array, size_t count, size_t size)
+{
+    if (array != NULL && (count < 16 || (count & (count - 1)) != 0)) {
+        return array;
+    }
+    return loss_arena_resize(arena, array, (count < 16 ? 16 : 2 * count) * size);
+}
+
+struct listing {
+    const struct registry_query *query;
+    struct scope                *scope;
+    struct loss_arena           *arena;
+    struct registry_page         page;
+};
+
+static loss_status list_visit(void *arg, const struct registry_entry *entry, bool *more, struct loss_error *err)
+{
+    struct listing       *l = arg;
+    struct registry_page *page = &l->page;
+    bool                  matches;
+    LOSS_TRY(scope_matches(l->scope, entry->name, &matches, err));
+    if (!matches) {
+        return LOSS_OK;
+    }
+    if (l->query->limit != 0 && page->count == l->query->limit) { /* the page is full, and this one is for the next */
+        const struct registry_entry *last = &page->entries[page->count - 1];
+        struct place place = {last->order, l->query->step == REGISTRY_STEP_ALL ? REGISTRY_STEP_ALL : last->step};
+        page->next_cursor = place_encode(l->arena, place);
+        *more = false;
+        return page->next_cursor != NULL ? LOSS_OK : store_fail_memory(err);
+    }
+    void *room = make_room(l->arena, page->entries, page->count, sizeof *page->entries);
+    if (room == NULL) {
+        return store_fail_memory(err);
+    }
+    page->entries = room;
+    LOSS_TRY(store_entry_copy(l->arena, entry, &page->entries[page->count], err));
+    page->count++;
+    return LOSS_OK;
+}
+
+loss_status registry_list(struct registry *r, const struct registry_query *query, struct loss_arena *arena,
+                          struct registry_page *page, struct loss_error *err)
+{
+    struct listing     l = {.query = query, .arena = arena};
+    struct store_range range;
+    LOSS_TRY(range_of(query, &range, err));
+    LOSS_TRY(scope_new(query->scope, &l.scope, err));
+    loss_status status = r->store->ops->scan(r->store, &range, now(r), list_visit, &l, err);
+    scope_free(l.scope);
+    if (status == LOSS_OK) {
+        *page = l.page;
+    }
+    return status;
+}
+
+struct totalling {
+    struct scope   *scope;
+    bool            losses, regularization;
+    struct loss_sum sum;
+    uint64_t        count;
+};
+
+static loss_status total_visit(void *arg, const struct registry_entry *entry, bool *more, struct loss_error *err)
+{
+    struct totalling *t = arg;
+    bool              matches;
+    (void)more;
+    if (!(t->losses && strcmp(entry->collection, REGISTRY_LOSSES) == 0) &&
+        !(t->regularization && strcmp(entry->collection, REGISTRY_REGULARIZATION) == 0)) {
+        return LOSS_OK;
+    }
+    LOSS_TRY(scope_matches(t->scope, entry->name, &matches, err));
+    if (matches) {
+        loss_sum_add(&t->sum, entry->loss);
+        t->count++;
+    }
+    return LOSS_OK;
+}
+
+loss_status registry_total(struct registry *r, const struct registry_query *query, bool losses, bool regularization,
+                           double *total, uint64_t *count, struct loss_error *err)
+{
+    struct totalling   t = {.losses = losses, .regularization = regularization};
+    struct store_range range = {.registry = query->registry, .name = query->name, .step = query->step};
+    LOSS_TRY(scope_new(query->scope, &t.scope, err));
+    loss_sum_init(&t.sum);
+    loss_status status = r->store->ops->scan(r->store, &range, now(r), total_visit, &t, err);
+    scope_free(t.scope);
+    if (status == LOSS_OK) {
+        *total = loss_sum_round(&t.sum);
+        *count = t.count;
+    }
+    return status;
+}
+
+struct info_listing {
+    struct loss_arena    *arena;
+    size_t                limit;
+    struct registry_info *infos;
+    size_t                count;
+    const char           *next_cursor;
+};
+
+static loss_status info_visit(void *arg, const struct registry_info *info, bool *more, struct loss_error *err)
+{
+    struct info_listing *l = arg;
+    if (l->limit != 0 && l->count == l->limit) {
+        const char *last = l->infos[l->count - 1].registry;
+        l->next_cursor = hex_encode(l->arena, last, strlen(last));
+        *more = false;
+        return l->next_cursor != NULL ? LOSS_OK : store_fail_memory(err);
+    }
+    void       *room = make_room(l->arena, l->infos, l->count, sizeof *l->infos);
+    const char *name = loss_arena_copy(l->arena, info->registry, strlen(info->registry));
+    if (room == NULL || name == NULL) {
+        return store_fail_memory(err);
+    }
+    l->infos = room;
+    l->infos[l->count] = *info;
+    l->infos[l->count].registry = name;
+    l->count++;
+    return LOSS_OK;
+}
+
+loss_status registry_info_get(struct registry *r, const char *registry, struct loss_arena *arena,
+                              struct registry_info *out, struct loss_error *err)
+{
+    struct info_listing l = {.arena = arena};
+    LOSS_TRY(r->store->ops->info(r->store, registry, now(r), info_visit, &l, err));
+    *out = l.infos[0];
+    return LOSS_OK;
+}
+
+loss_status registry_info_list(struct registry *r, size_t limit, const char *cursor, struct loss_arena *arena,
+                               struct registry_info **out, size_t *count, const char **next_cursor,
+                               struct loss_error *err)
+{
+    struct info_listing l = {.arena = arena, .limit = limit};
+    unsigned char       after[REGISTRY_NAME_MAX + 1];
+    size_t              n = 0;
+    if (cursor != NULL &&
+        (!hex_decode(cursor, after, REGISTRY_NAME_MAX, &n) ||
+         registry_check_name((const char *)after, n, "", NULL) != LOSS_OK)) {
+        return bad_cursor(err, "must be the next_cursor of an earlier page");
+    }
+    after[n] = '\0';
+    LOSS_TRY(r->store->ops->infos(r->store, (const char *)after, now(r), info_visit, &l, err));
+    *out = l.infos;
+    *count = l.count;
+    *next_cursor = l.next_cursor;
+    return LOSS_OK;
+}
+
+loss_status registry_put(struct registry *r, const char *registry, int64_t ttl_seconds, struct loss_error *err)
+{
+    assert(is_name(registry) && ttl_seconds >= 0 && ttl_seconds <= REGISTRY_TTL_MAX);
+    return r->store->ops->put(r->store, registry, ttl_seconds, now(r), err);
+}
+
+static loss_status remove_pick(void *arg, const struct registry_entry *entry, bool *picked, struct loss_error *err)
+{
+    return scope_matches(arg, entry->name, picked, err);
+}
+
+loss_status registry_remove(struct registry *r, const char *registry, const char *scope, int64_t step,
+                            uint64_t *removed, struct loss_error *err)
+{
+    struct store_range range = {.registry = registry, .step = step};
+    struct scope      *compiled;
+    if (scope == NULL && step == REGISTRY_STEP_ALL) {
+        return r->store->ops->drop(r->store, registry, now(r), removed, err);
+    }
+    LOSS_TRY(scope_new(scope, &compiled, err));
+    loss_status status = r->store->ops->remove(r->store, &range, now(r), remove_pick, compiled, removed, err);
+    scope_free(compiled);
+    return status;
+}
+
+loss_status registry_expire(struct registry *r, struct loss_error *err)
+{
+    return r->store->ops->expire(r->store, now(r), err);
+}

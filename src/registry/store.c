@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store.c - what all stores share: when a registry ends, how names get suffixes, and their common failures.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <registry/store.h>
+
+int64_t store_end_of(const struct store *s, int64_t ttl_seconds, int64_t updated_at)
+{
+    int64_t ttl = ttl_seconds > 0 ? ttl_seconds * 1000000 : s->ttl;
+    return ttl > 0 ? updated_at + ttl : INT64_MAX;
+}
+
+loss_status store_suffixed(const char *base, uint64_t number, char name[REGISTRY_NAME_MAX + 1],
+                           struct loss_error *err)
+{
+    int length = snprintf(name, REGISTRY_NAME_MAX + 1, "%s_%" PRIu64, base, number);
+    if (length > REGISTRY_NAME_MAX) {
+        return loss_fail(err, LOSS_INVALID_NAME, "/name",
+                         "the name is taken in this step, and with the suffix _%" PRIu64
+                         " it would be longer than %d bytes",
+                         number, REGISTRY_NAME_MAX);
+    }
+    return LOSS_OK;
+}
+
+bool store_suffix_of(const char *name, size_t *length, uint64_t *number)
+{
+    const char *mark = strrchr(name, '_');
+    if (mark == NULL || mark == name || mark[1] < '1' || mark[1] > '9') {
+        return false; /* numbers are written without leading zeros */
+    }
+    uint64_t value = 0;
+    size_t   digits = strspn(mark + 1, "0123456789");
+    if (mark[1 + digits] != '\0' || digits > 18) {
+        return false;
+    }
+    for (const char *c = mark + 1; *c != '\0'; c++) {
+        value = value * 10 + (uint64_t)(*c - '0');
+    }
+    *length = (size_t)(mark - name);
+    *number = value;
+    return true;
+}
+
+static const char *copy_string(struct loss_arena *arena, const char *s)
+{
+    return loss_arena_copy(arena, s, strlen(s));
+}
+
+loss_status store_entry_copy(struct loss_arena *arena, const struct registry_entry *from, struct registry_entry *to,
+                             struct loss_error *err)
+{
+    struct registry_entry copy = *from;
+    copy.name = copy_string(arena, from->name);
+    copy.collection = copy_string(arena, from->collection);
+    copy.dtype = copy_string(arena, from->dtype);
+    copy.reduction = copy_string(arena, from->reduction);
+    if (copy.name == NULL || copy.collection == NULL || copy.dtype == NULL || copy.reduction == NULL) {
+        return store_fail_memory(err);
+    }
+    *to = copy;
+    return LOSS_OK;
+}
+
+loss_status store_fail_unknown(struct loss_error *err, const char *registry)
+{
+    return loss_fail(err, LOSS_UNKNOWN_REGISTRY, "", "there is no registry \"%.200s\"; adding to it or a PUT makes it",
+                     registry);
+}
+
+loss_status store_fail_conflict(struct loss_error *err, const char *key)
+{
+    loss_status status = loss_fail(err, LOSS_IDEMPOTENCY_CONFLICT, "",
+                                   "the key \"%.255s\" was used for another request; take a new key", key);
+    if (err != NULL && err->status == status) {
+        snprintf(err->parameter, sizeof err->parameter, "Idempotency-Key");
+    }
+    return status;
+}
+
+loss_status store_fail_memory(struct loss_error *err)
+{
+    return loss_fail(err, LOSS_OVERLOADED, "", "out of memory");
+}
