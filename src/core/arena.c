@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * arena.c - one call's memory: small things from chunks, large and growing ones as blocks of their own.
+ *
+ * The first chunk lies in the same malloc as the arena, so a small call costs one malloc. What is counted against the
+ * ceiling is what was handed out of that first chunk, and all of what was fetched from the C library later; the shared
+ * budget sees only the latter.
+ */
+#include <loss/arena.h>
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CHUNK (16 * 1024)
+#define MAX_CHUNK (256 * 1024)
+#define LARGE (64 * 1024) /* from here on an allocation is a block of its own */
+#define BLOCK_ALIGN 64
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_ASAN 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define ARENA_ASAN 1
+#endif
+#ifdef ARENA_ASAN
+#include <sanitizer/asan_interface.h>
+#define POISON(p, n) __asan_poison_memory_region(p, n)
+#define UNPOISON(p, n) __asan_unpoison_memory_region(p, n)
+#define RED_ZONE 16 /* between neighbours, so that running over the end is seen */
+#else
+#define POISON(p, n) ((void)(p), (void)(n))
+#define UNPOISON(p, n) ((void)(p), (void)(n))
+#define RED_ZONE 0
+#endif
+
+struct chunk {
+    struct chunk *older;
+    size_t        size; /* as fetched, with this header */
+};
+
+/* Stands right before its bytes; `raw` is what the C library gave. */
+struct block {
+    struct block *prev, *next;
+    void         *raw;
+    size_t        fetched;
+};
+
+struct deferred {
+    struct deferred *older;
+    void (*undo)(void *);
+    void            *what;
+};
+
+struct loss_arena {
+    size_t              ceiling, used, peak;
+    struct loss_budget *budget;
+    struct chunk       *chunks; /* newest first; without the first one */
+    size_t              next_chunk;
+    char               *free, *end; /* what is left of the newest chunk */
+    bool                in_first;
+    struct block        blocks; /* ring */
+    struct deferred    *deferred;
+};
+
+size_t loss_budget_used(const struct loss_budget *budget)
+{
+    return __atomic_load_n(&budget->used, __ATOMIC_RELAXED);
+}
+
+static bool budget_take(struct loss_budget *budget, size_t n)
+{
+    if (!budget) {
+        return true;
+    }
+    size_t limit = budget->limit ? budget->limit : SIZE_MAX;
+    size_t used = loss_budget_used(budget);
+    do {
+        if (used > limit || n > limit - used) {
+            return false;
+        }
+    } while (!__atomic_compare_exchange_n(&budget->used, &used, used + n, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return true;
+}
+
+static void budget_return(struct loss_budget *budget, size_t n)
+{
+    if (budget) {
+        __atomic_fetch_sub(&budget->used, n, __ATOMIC_RELAXED);
+    }
+}
+
+/* Room below the ceiling; counted on success. */
+static bool count(struct loss_arena *a, size_t n)
+{
+    if (n > a->ceiling - a->used) {
+        return false;
+    }
+    a->used += n;
+    if (a->used > a->peak) {
+        a->peak = a->used;
+    }
+    return true;
+}
+
+/* Room in ceiling and budget for `n` bytes that are about to be fetched. */
+static bool charge(struct loss_arena *a, size_t n)
+{
+    if (n > a->ceiling - a->used || !budget_take(a->budget, n)) {
+        return false;
+    }
+    return count(a, n);
+}
+
+static void discharge(struct loss_arena *a, size_t n)
+{
+    a->used -= n;
+    budget_return(a->budget, n);
+}
+
+struct loss_arena *loss_arena_new(size_t ceiling, struct loss_budget *budget)
+{
+    struct loss_arena *a = malloc(FIRST_CHUNK);
+    if (!a) {
+        return NULL;
+    }
+    *a = (struct loss_arena){.ceiling = ceiling, .budget = budget, .next_chunk = 2 * FIRST_CHUNK, .in_first = true};
+    a->free = (char *)(a + 1);
+    a->end = (char *)a + FIRST_CHUNK;
+    a->blocks.prev = a->blocks.next = &a->blocks;
+    POISON(a->free, (size_t)(a->end - a->free));
+    return a;
+}
+
+static size_t padding(const void *p, size_t align)
+{
+    return (size_t)(-(uintptr_t)p & (align - 1));
+}
+
+static void *take_from_chunk(struct loss_arena *a, size_t n, size_t align)
+{
+    size_t pad = padding(a->free, align);
+    size_t need = pad + n + RED_ZONE; /* n < LARGE: no overflow */
+    if (need > (size_t)(a->end - a->free) || (a->in_first && !count(a, need))) {
+        return NULL;
+    }
+    char *p = a->free + pad;
+    a->free += need;
+    UNPOISON(p, n);
+    return p;
+}
+
+/* A new chunk with room for `n` bytes: the usual size, or just enough where ceiling or budget are near. */
+static bool add_chunk(struct loss_arena *a, size_t n, size_t align)
+{
+    size_t least = sizeof(struct chunk) + n + align + RED_ZONE;
+    size_t size = least > a->next_chunk ? least : a->next_chunk;
+    if (!charge(a, size)) {
+        size = least;
+        if (!charge(a, size)) {
+            return false;
+        }
+    }
+    struct chunk *chunk = malloc(size);
+    if (!chunk) {
+        discharge(a, size);
+        return false;
+    }
+    *chunk = (struct chunk){.older = a->chunks, .size = size};
+    a->chunks = chunk;
+    a->free = (char *)(chunk + 1);
+    a->end = (char *)chunk + size;
+    a->in_first = false;
+    if (a->next_chunk < MAX_CHUNK) {
+        a->next_chunk *= 2;
+    }
+    POISON(a->free, (size_t)(a->end - a->free));
+    return true;
+}
+
+/* What must be fetched for a block of `n` bytes at any alignment; false: too much. */
+static bool block_size(size_t n, size_t align, size_t *size)
+{
+    return !__builtin_add_overflow(n, sizeof(struct block) + align, size);
+}
+
+static size_t block_offset(const void *raw, size_t align)
+{
+    size_t header = sizeof(struct block);
+    return header + padding((const char *)raw + header, align);
+}
+
+static void *link_block(struct loss_arena *a, void *raw, size_t size, size_t offset)
+{
+    struct block *block = (struct block *)((char *)raw + offset) - 1;
+    *block = (struct block){.prev = &a->blocks, .next = a->blocks.next, .raw = raw, .fetched = size};
+    block->prev->next = block->next->prev = block;
+    return block + 1;
+}
+
+static void *new_block(struct loss_arena *a, size_t n, size_t align)
+{
+    size_t size;
+    if (!block_size(n, align, &size) || !charge(a, size)) {
+        return NULL;
+    }
+    void *raw = malloc(size);
+    if (!raw) {
+        discharge(a, size);
+        return NULL;
+    }
+    return link_block(a, raw, size, block_offset(raw, align));
+}
+
+static void unlink_block(struct block *block)
+{
+    block->prev->next = block->next;
+    block->next->prev = block->prev;
+}
+
+void *loss_arena_alloc(struct loss_arena *a, size_t n, size_t align)
+{
+    assert(align > 0 && (align & (align - 1)) == 0 && align <= 4096);
+    if (n >= LARGE) {
+        return new_block(a, n, align > BLOCK_ALIGN ? align : BLOCK_ALIGN);
+    }
+    void *p = take_from_chunk(a, n, align);
+    if (!p && add_chunk(a, n, align)) {
+        p = take_from_chunk(a, n, align);
+    }
+    return p;
+}
+
+void *loss_arena_copy(struct loss_arena *a, const void *bytes, size_t n)
+{
+    char *copy = n < SIZE_MAX ? loss_arena_alloc(a, n + 1, 1) : NULL;
+    if (copy) {
+        if (n > 0) {
+            memcpy(copy, bytes, n);
+        }
+        copy[n] = '\0';
+    }
+    return copy;
+}
+
+char *loss_arena_format(struct loss_arena *a, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    char *text = length < 0 ? NULL : loss_arena_alloc(a, (size_t)length + 1, 1);
+    if (text) {
+        vsnprintf(text, (size_t)length + 1, format, again);
+    }
+    va_end(again);
+    va_end(args);
+    return text;
+}
+
+/* realloc may move a block to another place within its 64 bytes; only then are the bytes shifted. A mapped block
+ * always starts at the same place in its page, so a large one is never copied. */
+static void *grow_raw(void *raw, size_t offset, size_t size, size_t keep, size_t *new_offset)
+{
+    char *moved = realloc(raw, size);
+    if (moved) {
+        *new_offset = block_offset(moved, BLOCK_ALIGN);
+        if (*new_offset != offset) {
+            memmove(moved + *new_offset, moved + offset, keep);
+        }
+    }
+    return moved;
+}
+
+void *loss_arena_resize(struct loss_arena *a, void *bytes, size_t n)
+{
+    if (!bytes) {
+        return new_block(a, n, BLOCK_ALIGN);
+    }
+    struct block *block = (struct block *)bytes - 1;
+    size_t size, old = block->fetched;
+    if (!block_size(n, BLOCK_ALIGN, &size) || (size > old && !charge(a, size - old))) {
+        return NULL;
+    }
+    void *raw = block->raw;
+    size_t offset = (size_t)((char *)bytes - (char *)raw), new_offset;
+    size_t held = old - sizeof(struct block) - BLOCK_ALIGN;
+    unlink_block(block);
+    void *moved = grow_raw(raw, offset, size, held < n ? held : n, &new_offset);
+    if (!moved) { /* raw is as it was */
+        if (size > old) {
+            discharge(a, size - old);
+        }
+        link_block(a, raw, old, offset);
+        return NULL;
+    }
+    if (size < old) {
+        discharge(a, old - size);
+    }
+    return link_block(a, moved, size, new_offset);
+}
+
+void loss_arena_release(struct loss_arena *a, void *bytes)
+{
+    if (!bytes) {
+        return;
+    }
+    struct block *block = (struct block *)bytes - 1;
+    unlink_block(block);
+    discharge(a, block->fetched);
+    free(block->raw);
+}
+
+bool loss_arena_defer(struct loss_arena *a, void (*undo)(void *), void *what)
+{
+    struct deferred *d = loss_arena_alloc(a, sizeof *d, _Alignof(struct deferred));
+    if (!d) {
+        undo(what);
+        return false;
+    }
+    *d = (struct deferred){.older = a->deferred, .undo = undo, .what = what};
+    a->deferred = d;
+    return true;
+}
+
+size_t loss_arena_used(const struct loss_arena *a)
+{
+    return a->used;
+}
+
+size_t loss_arena_peak(const struct loss_arena *a)
+{
+    return a->peak;
+}
+
+void loss_arena_free(struct loss_arena *a)
+{
+    if (!a) {
+        return;
+    }
+    while (a->deferred) { /* an undo may look at what lies in the arena, so this comes first */
+        struct deferred *d = a->deferred;
+        a->deferred = d->older;
+        d->undo(d->what);
+    }
+    while (a->blocks.next != &a->blocks) {
+        loss_arena_release(a, a->blocks.next + 1);
+    }
+    while (a->chunks) {
+        struct chunk *chunk = a->chunks;
+        a->chunks = chunk->older;
+        discharge(a, chunk->size);
+        UNPOISON(chunk, chunk->size);
+        free(chunk);
+    }
+    UNPOISON(a, FIRST_CHUNK);
+    free(a);
+}

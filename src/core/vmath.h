@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * vmath.h - exp, log and what is built of them, for the insides of plain loops.
+ *
+ * Each function is a fixed sequence of additions, multiplications, divisions, selects and bit operations on doubles: no
+ * calls, no branches, no tables, no fused operations. So a loop over it vectorises, and gives the same bits in lanes of
+ * any width and in scalar code (needs -ffp-contract=off; -fno-trapping-math is what lets the selects vectorise).
+ * Errors are stated in ulp of double as the largest seen in tests against MPFR; float32 calls compute in double too
+ * and round once. The polynomials are minimax fits made for these ranges; the argument reductions are the usual ones.
+ */
+#ifndef LOSS__VMATH_H
+#define LOSS__VMATH_H
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define VM_INLINE static inline __attribute__((always_inline, unused))
+
+#define VM__LN2_HI 0x1.62e42fefp-1 /* short enough that its product with an exponent is exact */
+#define VM__LN2_LO 0x1.473de6af278edp-34
+#define VM__LOG2_E 0x1.71547652b82fep+0
+#define VM__ROUNDER 0x1.8p52 /* adding it leaves the nearest whole number in the low bits */
+#define VM__ONE_BITS UINT64_C(0x3ff0000000000000)
+#define VM__FRACTION_BITS UINT64_C(0x000fffffffffffff)
+#define VM__SQRT_HALF_BITS UINT64_C(0x3fe6a09e667f3bcd)
+
+VM_INLINE uint64_t vm_bits(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+VM_INLINE double vm_from_bits(uint64_t bits)
+{
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+VM_INLINE double vm_abs(double x)
+{
+    return vm_from_bits(vm_bits(x) & ~(UINT64_C(1) << 63));
+}
+
+/* yes where `condition`, a comparison of doubles, holds, else no. Masks instead of ?: on the values themselves, which
+ * the compiler may turn into jumps around the whole rest of a function, and the loop is then scalar. The mask is made
+ * as a double (all bits set: a NaN), because SSE2 can select only by comparisons of the same type. */
+#define VM_SELECT(condition, yes, no) vm__blend((condition) ? vm_from_bits(~UINT64_C(0)) : 0.0, yes, no)
+
+VM_INLINE double vm__blend(double mask, double yes, double no)
+{
+    return vm_from_bits((vm_bits(yes) & vm_bits(mask)) | (vm_bits(no) & ~vm_bits(mask)));
+}
+
+/* ---- error-free transformations: the result and what rounding took from it, exactly -------------------------------
+ * Where the result overflows, or an operand is not finite, `error` is NaN or an infinity: select it away. */
+
+VM_INLINE double vm_two_sum(double a, double b, double *error)
+{
+    double sum = a + b;
+    double of_b = sum - a;
+    *error = (a - (sum - of_b)) + (b - of_b);
+    return sum;
+}
+
+VM_INLINE double vm_two_diff(double a, double b, double *error)
+{
+    return vm_two_sum(a, -b, error);
+}
+
+/* Needs |a|, |b| < 2^996 (the halving of the digits overflows beyond) and |a*b| > 2^-969 or 0 (`error` underflows
+ * below, and is then merely close). */
+VM_INLINE double vm_two_prod(double a, double b, double *error)
+{
+    const double splitter = 0x1p27 + 1;
+    double a_shift = splitter * a, b_shift = splitter * b;
+    double a_high = a_shift - (a_shift - a), b_high = b_shift - (b_shift - b);
+    double a_low = a - a_high, b_low = b - b_high;
+    double product = a * b;
+    *error = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
+    return product;
+}
+
+/* ---- exp ---------------------------------------------------------------------------------------------------------- */
+
+/* exp(hi + lo), 0.65 ulp (0.8 ulp among the subnormals), where lo is what rounding
+ * took from hi: the error of x - max is amplified by |x - max| if it is dropped. Infinite, NaN or overflowing hi need
+ * no care: lo is ignored then. */
+VM_INLINE double vm_exp_hilo(double hi, double lo)
+{
+    /* Outside of this all is 0 or infinite. NaN passes both. */
+    double x = VM_SELECT(hi < -746.0, -746.0, hi);
+    x = VM_SELECT(x > 710.0, 710.0, x);
+    lo = VM_SELECT(vm_abs(hi) < 746.0, lo, 0.0);
+
+    /* hi + lo = k*ln2 + r + c */
+    double shifted = x * VM__LOG2_E + VM__ROUNDER;
+    double k = shifted - VM__ROUNDER;
+    double r = x - k * VM__LN2_HI;
+    double c = lo - k * VM__LN2_LO;
+    double t = r + c;
+
+    /* exp(t) = 1 + t + t^2 q(t), summed so that only the last addition rounds noticeably */
+    double t2 = t * t, t4 = t2 * t2;
+    double q01 = 0x1p-1 + 0x1.555555555555bp-3 * t;
+    double q23 = 0x1.555555555555dp-5 + 0x1.111111110ec86p-7 * t;
+    double q45 = 0x1.6c16c16c136c6p-10 + 0x1.a01a01b3770ccp-13 * t;
+    double q67 = 0x1.a01a01b40ea06p-16 + 0x1.71ddf025f9636p-19 * t;
+    double q89 = 0x1.27e4bfa747caep-22 + 0x1.af6becc140289p-26 * t;
+    double q8 = q89 + 0x1.1f9d587caff52p-29 * t2;
+    double q = (q01 + q23 * t2) + ((q45 + q67 * t2) + q8 * t4) * t4;
+    double one_r = 1.0 + r;
+    double rest = (1.0 - one_r) + r;
+    double p = one_r + (rest + (c + t2 * q));
+
+    /* 2^k in two steps, of which only the last can round (subnormal) or overflow */
+    double half_shifted = k * 0.5 + VM__ROUNDER;
+    uint64_t half = vm_bits(half_shifted), other_half = vm_bits(shifted) - half + vm_bits(VM__ROUNDER);
+    double scale = vm_from_bits((half << 52) + VM__ONE_BITS);
+    double other_scale = vm_from_bits((other_half << 52) + VM__ONE_BITS);
+    return p * scale * other_scale;
+}
+
+/* exp(x), as above: 0 and infinity where the true value is beyond the doubles, NaN for NaN. */
+VM_INLINE double vm_exp(double x)
+{
+    return vm_exp_hilo(x, 0.0);
+}
+
+/* ---- log ---------------------------------------------------------------------------------------------------------- */
+
+/* u = 2^k m with m in [sqrt(1/2), sqrt(2)), u positive and normal. */
+struct vm__parts {
+    uint64_t k_bits; /* k + 1023, shifted to where a double keeps it */
+    double   k, m;
+};
+
+VM_INLINE struct vm__parts vm__split(double u)
+{
+    struct vm__parts parts;
+    uint64_t offset = vm_bits(u) + VM__ONE_BITS - VM__SQRT_HALF_BITS;
+    parts.k_bits = offset & ~VM__FRACTION_BITS;
+    /* a whole number below 2^52 as the low bits of 2^52 + it: no conversion, which SSE2 and AVX2 lack */
+    parts.k = vm_from_bits((offset >> 52) | vm_bits(0x1p52)) - (0x1p52 + 1023);
+    parts.m = vm_from_bits((offset & VM__FRACTION_BITS) + VM__SQRT_HALF_BITS);
+    return parts;
+}
+
+/* k*ln2 + log(1 + f) + c for f in [sqrt(1/2) - 1, sqrt(2) - 1) and c a small correction. With s = f/(2 + f),
+ * log(1 + f) = 2s + s*R(s^2) = f - (f^2/2 - s*(f^2/2 + R)). */
+VM_INLINE double vm__log_parts(double k, double f, double s, double c)
+{
+    double z = s * s, z2 = z * z;
+    double p01 = 0x1.5555555555577p-1 + 0x1.9999999984ae2p-2 * z;
+    double p23 = 0x1.2492493f86234p-2 + 0x1.c71c5323e0ff9p-3 * z;
+    double p45 = 0x1.7466216339cbcp-3 + 0x1.39a2c8bbae4abp-3 * z;
+    double p = p01 + (p23 + (p45 + 0x1.2f0858f71d91ep-3 * z2) * z2) * z2;
+    double half_square = 0.5 * f * f;
+    return k * VM__LN2_HI - ((half_square - (s * (half_square + z * p) + (k * VM__LN2_LO + c))) - f);
+}
+
+/* log(x), 0.85 ulp: -inf for 0, inf for inf, NaN below 0. */
+VM_INLINE double vm_log(double x)
+{
+    double u = VM_SELECT(x < DBL_MIN, x * 0x1p54, x); /* subnormals have no exponent of their own */
+    double extra = VM_SELECT(x < DBL_MIN, 54.0, 0.0);
+    struct vm__parts parts = vm__split(u);
+    double f = parts.m - 1.0;
+    double y = vm__log_parts(parts.k - extra, f, f / (2.0 + f), 0.0);
+    y = VM_SELECT(x > DBL_MAX, x, y);
+    return VM_SELECT(x > 0.0, y, VM_SELECT(x == 0.0, -(double)INFINITY, (double)NAN));
+}
+
+/* log(1 + x) for x > -1 and finite. */
+VM_INLINE double vm__log1p_inside(double x)
+{
+    double lost;
+    double u = vm_two_sum(1.0, x, &lost);
+    struct vm__parts parts = vm__split(u);
+    /* Without scaling the sum need not be formed: f is x itself, however small. */
+    double f = VM_SELECT(parts.k == 0.0, x, parts.m - 1.0);
+    double scale = vm_from_bits(2 * VM__ONE_BITS - parts.k_bits); /* 2^-k */
+    scale = VM_SELECT(parts.k == 0.0, 0.0, VM_SELECT(x > 0x1p60, 0.0, scale));
+    /* log(m + d) - log(m) = d/m nearly, and 1/m = (1 - s)/(1 + s): three terms do for a d below an ulp of m. */
+    double s = f / (2.0 + f);
+    double c = lost * scale * (1.0 - 2.0 * s * (1.0 - s));
+    return vm__log_parts(parts.k, f, s, c);
+}
+
+/* log(1 + x), 0.85 ulp, however small x is (0 keeps its sign): -inf for -1, inf for inf, NaN below -1. */
+VM_INLINE double vm_log1p(double x)
+{
+    double y = vm__log1p_inside(x);
+    y = VM_SELECT(x == 0.0, x, VM_SELECT(x > DBL_MAX, x, y));
+    return VM_SELECT(x > -1.0, y, VM_SELECT(x == -1.0, -(double)INFINITY, (double)NAN));
+}
+
+/* ---- the logistic function ---------------------------------------------------------------------------------------- */
+
+/* log(1 + exp(-a)) for a >= 0 (what softplus and sigmoid cross entropy add to max(z, 0)), 1.5 ulp down to the
+ * subnormals. NaN for NaN. */
+VM_INLINE double vm_softplus_tail(double a)
+{
+    double t = vm_exp(-a);
+    double y = vm__log1p_inside(t);
+    return VM_SELECT(t >= 0.0, y, t);
+}
+
+/* 1/(1 + exp(-z)), and through `complement` 1/(1 + exp(z)): neither is 1 minus the other, so both keep their digits
+ * where they are small. 2 ulp. */
+VM_INLINE double vm_sigmoid(double z, double *complement)
+{
+    double t = vm_exp(-vm_abs(z));
+    double large = 1.0 / (1.0 + t);
+    double small = t / (1.0 + t);
+    *complement = VM_SELECT(z >= 0.0, small, large);
+    return VM_SELECT(z >= 0.0, large, small);
+}
+
+#endif
