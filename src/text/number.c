@@ -181,9 +181,9 @@ static bool is_literal(const char *p, const char *end)
 
 /* ---- a decimal to the nearest double or float ---- */
 
-/* The nearest double to digits * 10^exponent; false where this cannot tell, or the double would be subnormal.
- * Eisel-Lemire: the product of the digits with the leading bits of 5^q has the double's bits, unless a long run of
- * ones leaves open whether a carry would come from below. */
+/* The nearest double to digits * 10^exponent; false where it would be subnormal.
+ * Eisel-Lemire: the product of the digits with 64 leading bits of 5^q has the double's bits, or else that with 128
+ * (Mushtak and Lemire 2023, "Fast number parsing without fallback"). */
 static bool nearest_double(uint64_t digits, int64_t exponent, double *out)
 {
     if (digits == 0 || exponent < POWERS_OF_FIVE_FIRST) {
@@ -199,11 +199,8 @@ static bool nearest_double(uint64_t digits, int64_t exponent, double *out)
     int zeros = __builtin_clzll(digits);
     digits <<= zeros;
     uint128 product = (uint128)digits * five.high;
-    if (UNLIKELY(((uint64_t)(product >> 64) & 0x1ff) == 0x1ff)) {
+    if (UNLIKELY(((uint64_t)(product >> 64) & 0x1ff) == 0x1ff)) /* a carry from below could come through */
         product += (uint64_t)((uint128)digits * five.low >> 64);
-        if ((uint64_t)product == UINT64_MAX && (q < -27 || q > 55))
-            return false;
-    }
     uint64_t high = (uint64_t)(product >> 64);
     int top = (int)(high >> 63);
     uint64_t significand = high >> (top + 9); /* 54 bits: one more than a double has */
@@ -238,14 +235,14 @@ static bool is_float_midpoint(double v)
     uint64_t bits = double_bits(v) & ~DOUBLE_SIGN;
     int biased = (int)(bits >> 52);
     int drops = FLOAT_DROPS + (biased < FLOAT_NORMAL ? FLOAT_NORMAL - biased : 0);
-    if (drops > 53)
-        return false; /* below half of the least float */
+    if (drops > 53 || biased > EXPONENT_BIAS + 127)
+        return false; /* below half of the least float; above the largest */
     uint64_t significand = (bits & (DOUBLE_HIDDEN - 1)) | DOUBLE_HIDDEN;
     return (significand & (((uint64_t)1 << drops) - 1)) == (uint64_t)1 << (drops - 1);
 }
 
 /* The significand's digits as a whole number with an exponent, and so without the locale's decimal point. A digit 1
- * stands for all those not kept. */
+ * stands for all those not kept. The exponent is small: the others are decided before. */
 struct copy {
     char text[DIGITS_KEPT + 32];
 };
@@ -268,7 +265,6 @@ static void copy_decimal(const struct decimal *d, struct copy *copy)
         copy->text[n++] = '1';
         exponent--;
     }
-    exponent = exponent > 99999 ? 99999 : exponent < -99999 ? -99999 : exponent;
     snprintf(copy->text + n, sizeof copy->text - (size_t)n, "e%d", (int)exponent);
 }
 
