@@ -17,6 +17,7 @@
 #include <math.h>
 #include <stdalign.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -103,15 +104,16 @@ struct json_scan {
     size_t     n, capacity;
     size_t     row; /* n where the innermost array began */
     bool       block;
-    union {
-        alignas(64) float f32[STAGE_BYTES / sizeof(float)];
-        double f64[STAGE_BYTES / sizeof(double)];
-    } stage;
 
     struct slot *values;
     size_t       n_values, values_capacity;
     struct tie  *ties;
     size_t       n_ties, ties_capacity;
+
+    union {
+        alignas(64) float f32[STAGE_BYTES / sizeof(float)];
+        double f64[STAGE_BYTES / sizeof(double)];
+    } stage; /* the last, since it need not be zeroed */
 };
 
 /* ---- failing ---- */
@@ -164,7 +166,7 @@ static const char *expectation(const struct json_scan *s)
     case AT_END:
         return "nothing may follow the document";
     case INSIDE_NUMBER:
-        return "expected the rest of a number";
+        return "expected a JSON number";
     case INSIDE_WORD:
         return "expected true, false or null";
     case INSIDE_KEY:
@@ -1050,7 +1052,7 @@ struct json_scan *json_scan_new(struct loss_arena *arena, const struct json_scan
     if (s == NULL) {
         return NULL;
     }
-    memset(s, 0, sizeof *s);
+    memset(s, 0, offsetof(struct json_scan, stage));
     s->arena = arena;
     s->options = *options;
     s->line = 1;
