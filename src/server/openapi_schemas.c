@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * openapi_schemas.c - schemas, parameters and responses of the OpenAPI document.
+ *
+ * What does not depend on a table is written as JSON here; requests, dtypes, reductions and error codes are generated.
+ */
+#include <server/openapi_schemas.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include <server/call.h>
+#include <server/catalog_json.h>
+
+#define REF(name) "{\"$ref\":\"#/components/schemas/" name "\"}"
+
+struct part {
+    const char *name, *json;
+};
+
+/* Fixed schemas, in the order in which a reader meets them. */
+static const struct part schemas[] = {
+    {"Shape", "{\"type\":\"array\",\"maxItems\":8,\"items\":{\"type\":\"integer\",\"minimum\":0}}"},
+    {"Numbers", "{\"description\":\"A number, or an array of such: rectangular, nested at most 8 deep. true and false "
+                "are 1 and 0. NaN, Infinity and -Infinity are taken too, as Python writes them.\","
+                "\"anyOf\":[{\"type\":[\"number\",\"boolean\"]},{\"type\":\"array\",\"items\":" REF("Numbers") "}]}"},
+    {"FlatTensor", "{\"description\":\"Numbers in row-major order beside their shape.\",\"type\":\"object\","
+                   "\"required\":[\"shape\",\"data\"],\"additionalProperties\":false,\"properties\":{"
+                   "\"dtype\":" REF("TensorDtype") ",\"shape\":" REF(
+                       "Shape") ","
+                                "\"data\":{\"type\":\"array\",\"items\":{\"type\":[\"number\",\"boolean\"]}}}}"},
+    {"EncodedTensor",
+     "{\"description\":\"Little-endian numbers in row-major order, as base64 with padding.\","
+     "\"type\":\"object\",\"required\":[\"dtype\",\"shape\",\"base64\"],"
+     "\"additionalProperties\":false,\"properties\":{\"dtype\":" REF(
+         "TensorDtype") ","
+                        "\"shape\":" REF("Shape") ",\"base64\":{\"type\":\"string\",\"contentEncoding\":\"base64\"}}}"},
+    {"Tensor", "{\"anyOf\":[" REF("Numbers") "," REF("FlatTensor") "," REF("EncodedTensor") "]}"},
+    {"Value", "{\"description\":\"A number; null where it is not finite.\",\"type\":[\"number\",\"null\"]}"},
+    {"Values", "{\"description\":\"A number or an array of such, nested in its own shape.\",\"anyOf\":[" REF(
+                   "Value") ",{\"type\":\"array\",\"items\":" REF("Values") "}]}"},
+    {"Totals", "{\"description\":\"Every reduction of the same losses, as float64: the exact sum, and that sum divided "
+               "once.\",\"type\":\"object\",\"required\":[\"sum\",\"mean\",\"sum_over_batch_size\","
+               "\"sum_by_nonzero_weights\",\"batchmean\",\"weight_sum\",\"count\",\"nonzero_weights\"],"
+               "\"properties\":{\"sum\":" REF("Value") ",\"mean\":" REF("Value") ",\"sum_over_batch_size\":" REF("Valu"
+                                                                                                                 "e") ",\"sum_by_nonzero_weights\":" REF(
+                   "Value") ",\"batchmean\":" REF("Value") ",\"weight_sum\":" REF("Value") ",\"count\":{\"type\":"
+                                                                                           "\"integer\",\"minimum\":0},"
+                                                                                           "\"nonzero_weights\":{"
+                                                                                           "\"type\":\"integer\","
+                                                                                           "\"minimum\":0}}}"},
+    {"Answer",
+     "{\"description\":\"A computed loss.\",\"type\":\"object\",\"required\":[\"reduction\",\"dtype\","
+     "\"totals\"],\"properties\":{"
+     "\"loss\":{\"description\":\"What reduction names; absent with none.\",\"type\":[\"number\",\"null\"]},"
+     "\"reduction\":" REF("ReductionName") ",\"dtype\":" REF(
+         "Dtype") ","
+                  "\"losses\":{\"description\":\"The weighted, unreduced losses.\",\"allOf\":[" REF(
+                      "Values") "]},"
+                                "\"shape\":{\"description\":\"Of losses.\",\"allOf\":[" REF(
+                                    "Shape") "]},"
+                                             "\"totals\":" REF(
+                                                 "Totals") ","
+                                                           "\"nonfinite\":{\"description\":\"How many values of losses "
+                                                           "and gradients are not finite; absent where "
+                                                           "all are.\",\"type\":\"integer\",\"minimum\":1},"
+                                                           "\"gradients\":{\"description\":\"Of loss (with reduction "
+                                                           "none: of the sum of losses), by input, each "
+                                                           "in its input's "
+                                                           "shape.\",\"type\":\"object\",\"additionalProperties\":" REF(
+                                                               "Values") "},"
+                                                                         "\"entry\":" REF("Entry") "}}"},
+    {"Name", "{\"description\":\"1 to 512 bytes of UTF-8 without control characters.\",\"type\":\"string\","
+             "\"minLength\":1,\"maxLength\":512}"},
+    {"Step", "{\"type\":\"integer\",\"minimum\":0,\"maximum\":9007199254740992}"},
+    {"Entry",
+     "{\"description\":\"A loss that a registry keeps.\",\"type\":\"object\",\"required\":[\"name\",\"loss\","
+     "\"step\",\"collection\",\"added_at\"],\"properties\":{\"name\":" REF("Name") ",\"loss\":" REF(
+         "Value") ",\"step\":" REF("Step") ",\"collection\":" REF("Name") ",\"dtype\":{\"type\":[\"string\",\"null\"]},"
+                                                                          "\"reduction\":{\"type\":[\"string\","
+                                                                          "\"null\"]},"
+                                                                          "\"added_at\":{\"type\":\"string\","
+                                                                          "\"format\":\"date-time\"}}}"},
+    {"EntryDraft",
+     "{\"description\":\"A loss to add as it is.\",\"type\":\"object\",\"required\":[\"loss\"],"
+     "\"additionalProperties\":false,\"properties\":{\"loss\":{\"type\":\"number\"},\"name\":" REF(
+         "Name") ",\"step\":" REF("Step") ",\"collection\":" REF("Name") "},"
+                                                                         "\"examples\":[{\"loss\":0.5,\"name\":\"head/"
+                                                                         "xent\",\"step\":0}]}"},
+    {"EntryList", "{\"type\":\"object\",\"required\":[\"losses\"],\"properties\":{\"losses\":{\"type\":\"array\","
+                  "\"items\":" REF("Entry") "},\"next_cursor\":{\"type\":\"string\"}}}"},
+    {"RegularizationTotal",
+     "{\"type\":\"object\",\"required\":[\"regularization_loss\",\"count\"],\"properties\":{"
+     "\"regularization_loss\":" REF("Value") ",\"count\":{\"type\":\"integer\",\"minimum\":0}}}"},
+    {"RegistryTotal",
+     "{\"type\":\"object\",\"required\":[\"total_loss\",\"count\"],\"properties\":{\"total_loss\":" REF(
+         "Value") ",\"count\":{\"type\":\"integer\",\"minimum\":1}}}"},
+    {"RegistryInfo",
+     "{\"type\":\"object\",\"required\":[\"registry\",\"entries\",\"steps\",\"updated_at\"],"
+     "\"properties\":{\"registry\":" REF(
+         "Name") ",\"entries\":{\"type\":\"integer\",\"minimum\":0},"
+                 "\"steps\":{\"type\":\"integer\",\"minimum\":0},\"latest_step\":{\"type\":[\"integer\",\"null\"]},"
+                 "\"updated_at\":{\"type\":\"string\",\"format\":\"date-time\"},"
+                 "\"ttl\":{\"type\":[\"integer\",\"null\"]}}}"},
+    {"RegistryList", "{\"type\":\"object\",\"required\":[\"registries\"],\"properties\":{\"registries\":{\"type\":"
+                     "\"array\",\"items\":" REF("RegistryInfo") "},\"next_cursor\":{\"type\":\"string\"}}}"},
+    {"RegistryOptions", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"ttl\":{\"description\":"
+                        "\"Seconds after the last write at which the registry is forgotten.\",\"type\":\"integer\","
+                        "\"minimum\":0}}}"},
+    {"Removed", "{\"type\":\"object\",\"required\":[\"removed\"],\"properties\":{\"removed\":{\"type\":\"integer\","
+                "\"minimum\":0}}}"},
+    {"Loss", "{\"description\":\"What a loss is and takes.\",\"type\":\"object\",\"required\":[\"name\",\"aliases\","
+             "\"summary\",\"formula\",\"kind\",\"inputs\",\"parameters\",\"default_reduction\",\"source\"],"
+             "\"properties\":{\"name\":{\"type\":\"string\"},\"aliases\":{\"type\":\"array\",\"items\":{\"type\":"
+             "\"string\"}},\"alias_defaults\":{\"type\":\"object\"},\"summary\":{\"type\":\"string\"},"
+             "\"formula\":{\"type\":\"string\"},\"kind\":{\"enum\":[\"elementwise\",\"rowwise\",\"samplewise\","
+             "\"whole\"]},\"inputs\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"
+             "\"parameters\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"
+             "\"default_reduction\":" REF("ReductionName") ",\"collection\":{\"type\":\"string\"},"
+                                                           "\"accumulable\":{\"type\":\"boolean\"},\"accuracy\":{"
+                                                           "\"type\":\"object\",\"properties\":{\"ulp\":{"
+                                                           "\"type\":\"integer\"}}},\"source\":{\"type\":\"string\"},"
+                                                           "\"example\":{\"type\":\"object\"}}}"},
+    {"LossList", "{\"type\":\"object\",\"required\":[\"losses\"],\"properties\":{\"losses\":{\"type\":\"array\","
+                 "\"items\":" REF("Loss") "}}}"},
+    {"Health", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"}}}"},
+    {"Index", "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"version\":{\"type\":\"string\"},"
+              "\"links\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}"},
+    {"Document", "{\"type\":\"object\"}"},
+};
+
+/* Query fields and headers. */
+static const struct part parameters[] = {
+    {"dtype", "{\"name\":\"dtype\",\"in\":\"query\",\"description\":\"Of inputs and answer; wins over the body.\","
+              "\"schema\":" REF("Dtype") "}"},
+    {"nonfinite", "{\"name\":\"nonfinite\",\"in\":\"query\",\"description\":\"How values that are not finite are "
+                  "written: null, or as NaN, Infinity, -Infinity.\",\"schema\":{\"enum\":[\"null\",\"literal\"],"
+                  "\"default\":\"null\"}}"},
+    {"strict", "{\"name\":\"strict\",\"in\":\"query\",\"description\":\"Refuse NaN, Infinity and -Infinity in the "
+               "body.\",\"schema\":{\"type\":\"boolean\",\"default\":false}}"},
+    {"scope", "{\"name\":\"scope\",\"in\":\"query\",\"description\":\"A regular expression, matched from the start of "
+              "the name.\",\"schema\":{\"type\":\"string\"}}"},
+    {"collection", "{\"name\":\"collection\",\"in\":\"query\",\"description\":\"Only entries of this collection.\","
+                   "\"schema\":" REF("Name") "}"},
+    {"step", "{\"name\":\"step\",\"in\":\"query\",\"description\":\"A whole number, or all where entries are listed; "
+             "the latest where it is absent.\",\"schema\":{\"type\":\"string\",\"pattern\":\"^([0-9]+|all)$\"}}"},
+    {"limit", "{\"name\":\"limit\",\"in\":\"query\",\"description\":\"At most so many a page.\",\"schema\":{\"type\":"
+              "\"integer\",\"minimum\":1,\"default\":1000}}"},
+    {"cursor", "{\"name\":\"cursor\",\"in\":\"query\",\"description\":\"next_cursor of the page before.\","
+               "\"schema\":{\"type\":\"string\"}}"},
+    {"add_regularization_losses", "{\"name\":\"add_regularization_losses\",\"in\":\"query\",\"schema\":{\"type\":"
+                                  "\"boolean\",\"default\":true}}"},
+    {"Idempotency-Key", "{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"description\":\"A repeat with the same key "
+                        "and bytes adds nothing and gets the first answer.\",\"schema\":{\"type\":\"string\","
+                        "\"minLength\":1,\"maxLength\":255,\"pattern\":\"^[!-~]+$\"}}"},
+    {"X-Request-Timeout-Ms", "{\"name\":\"X-Request-Timeout-Ms\",\"in\":\"header\",\"description\":\"A deadline.\","
+                             "\"schema\":{\"type\":\"integer\",\"minimum\":1}}"},
+    {"X-Request-Id", "{\"name\":\"X-Request-Id\",\"in\":\"header\",\"description\":\"Answered as it is; made up where "
+                     "it is absent.\",\"schema\":{\"type\":\"string\",\"maxLength\":128}}"},
+};
+
+/* What call_fields hold. gradients, reduction and dtype are generated. */
+#define FIELD_weights                                                                                                  \
+    "{\"description\":\"A scalar, or of the losses' rank with each dimension 1 or equal.\",\"allOf\":[" REF(           \
+        "Tensor") "],\"default\":1}"
+#define FIELD_reduction NULL
+#define FIELD_gradients NULL
+#define FIELD_losses                                                                                                   \
+    "{\"description\":\"false leaves the per-sample losses out of the "                                                \
+    "answer.\",\"type\":\"boolean\",\"default\":true}"
+#define FIELD_dtype                                                                                                    \
+    "{\"description\":\"Of the inputs and the answer.\",\"allOf\":[" REF("Dtype") "],\"default\":\"float32\"}"
+#define FIELD_weights_mask                                                                                             \
+    "{\"description\":\"Skip elements of weight 0 instead of multiplying "                                             \
+    "them.\",\"type\":\"boolean\",\"default\":false}"
+#define FIELD_registry "{\"description\":\"Adds the loss to this registry.\",\"allOf\":[" REF("Name") "]}"
+#define FIELD_name                                                                                                     \
+    "{\"description\":\"Of the registry's entry; the loss's own where it is absent.\",\"allOf\":[" REF("Name") "]}"
+#define FIELD_collection "{\"description\":\"Of the registry's entry.\",\"allOf\":[" REF("Name") "]}"
+#define FIELD_step "{\"description\":\"Of the registry's entry.\",\"allOf\":[" REF("Step") "],\"default\":0}"
+#define FIELD_accumulate                                                                                               \
+    "{\"description\":\"Merge into the entry of that name and step; not offered yet.\",\"const\":false}"
+
+static const struct part fields[] = {
+#define FIELD_PART(name) {#name, FIELD_##name},
+    CALL_FIELD_MAP(FIELD_PART)
+#undef FIELD_PART
+};
+
+void openapi_text(struct json_out *o, const char *key, const char *text)
+{
+    json_out_key(o, key);
+    json_out_string(o, text);
+}
+
+void openapi_ref(struct json_out *o, const char *section, const char *name)
+{
+    char ref[160];
+    snprintf(ref, sizeof ref, "#/components/%s/%s", section, name);
+    json_out_open(o, '{');
+    openapi_text(o, "$ref", ref);
+    json_out_close(o, '}');
+}
+
+void openapi_loss_names(struct json_out *o)
+{
+    json_out_open(o, '[');
+    for (size_t i = 0; i < loss_catalog_count(); i++) {
+        const struct loss_desc *desc = loss_catalog_at(i);
+        json_out_string(o, desc->name);
+        for (const struct loss_alias *alias = desc->aliases; alias != NULL && alias->name != NULL; alias++) {
+            json_out_string(o, alias->name);
+        }
+    }
+    json_out_close(o, ']');
+}
+
+bool openapi_has_parameter(const char *name)
+{
+    for (size_t i = 0; i < sizeof parameters / sizeof *parameters; i++) {
+        if (strcmp(parameters[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void write_parts(struct json_out *o, const struct part *parts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        json_out_key(o, parts[i].name);
+        json_out_raw(o, parts[i].json, strlen(parts[i].json));
+    }
+}
+
+static void write_strings(struct json_out *o, const char *const *words)
+{
+    for (; words != NULL && *words != NULL; words++) {
+        json_out_string(o, *words);
+    }
+}
+
+static void open_enum(struct json_out *o, const char *name)
+{
+    json_out_key(o, name);
+    json_out_open(o, '{');
+    openapi_text(o, "type", "string");
+    json_out_key(o, "enum");
+    json_out_open(o, '[');
+}
+
+static void close_enum(struct json_out *o)
+{
+    json_out_close(o, ']');
+    json_out_close(o, '}');
+}
+
+/* TensorFlow's own words, where they are not ours, and the deprecated name of one of them. */
+static void write_reductions(struct json_out *o, bool aliases)
+{
+    static const char *const tensorflow[] = {
+#define REDUCTION_TENSORFLOW(id, name, tensorflow) tensorflow,
+        LOSS_REDUCTION_MAP(REDUCTION_TENSORFLOW)
+#undef REDUCTION_TENSORFLOW
+    };
+    for (int i = 0; i < LOSS_REDUCTION_COUNT; i++) {
+        json_out_string(o, loss_reduction_name((loss_reduction)i));
+    }
+    for (int i = 0; aliases && i < LOSS_REDUCTION_COUNT; i++) {
+        if (strcmp(tensorflow[i], loss_reduction_name((loss_reduction)i)) != 0) {
+            json_out_string(o, tensorflow[i]);
+        }
+    }
+    if (aliases) {
+        json_out_string(o, "sum_over_nonzero_weights");
+    }
+}
+
+static void write_enums(struct json_out *o)
+{
+    open_enum(o, "Dtype");
+    json_out_string(o, loss_dtype_name(LOSS_FLOAT32));
+    json_out_string(o, loss_dtype_name(LOSS_FLOAT64));
+    close_enum(o);
+    open_enum(o, "TensorDtype");
+    for (int i = 0; i < LOSS_DTYPE_COUNT; i++) {
+        json_out_string(o, loss_dtype_name((loss_dtype)i));
+    }
+    close_enum(o);
+    open_enum(o, "ReductionName");
+    write_reductions(o, false);
+    close_enum(o);
+    open_enum(o, "Reduction");
+    write_reductions(o, true);
+    close_enum(o);
+    open_enum(o, "ProblemCode");
+    for (int i = LOSS_OK + 1; i < LOSS_STATUS_COUNT; i++) {
+        json_out_string(o, loss_status_slug((loss_status)i));
+    }
+    close_enum(o);
+}
+
+static const char problem_schema[] =
+    "{\"description\":\"What went wrong (RFC 9457).\",\"type\":\"object\",\"required\":[\"type\",\"title\",\"status\","
+    "\"detail\",\"code\"],\"properties\":{\"type\":{\"type\":\"string\",\"format\":\"uri-reference\"},"
+    "\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},"
+    "\"code\":" REF("ProblemCode") ",\"pointer\":{\"description\":\"JSON pointer into the body to what is to blame.\","
+                                   "\"type\":\"string\",\"format\":\"json-pointer\"},\"parameter\":{\"description\":"
+                                   "\"The query parameter or header to "
+                                   "blame.\",\"type\":\"string\"},\"request_id\":{\"type\":\"string\"}}}";
+
+/* Requests */
+
+static void write_bounds(struct json_out *o, const struct loss_param *param)
+{
+    if (catalog_has_min(param)) {
+        json_out_key(o, param->above_min ? "exclusiveMinimum" : "minimum");
+        json_out_f64(o, param->min);
+    }
+    if (catalog_has_max(param)) {
+        json_out_key(o, param->below_max ? "exclusiveMaximum" : "maximum");
+        json_out_f64(o, param->max);
+    }
+}
+
+static void write_param_type(struct json_out *o, const struct loss_param *param)
+{
+    static const char tensor[] = "[" REF("Tensor") "]";
+    static const char number_or_tensor[] = "[{\"type\":\"number\"}," REF("Tensor") "]";
+    static const char axes[] = "[{\"type\":\"integer\"},{\"type\":\"array\",\"maxItems\":8,\"items\":{\"type\":"
+                               "\"integer\"}}]";
+    switch (param->type) {
+    case LOSS_NUMBER:
+        openapi_text(o, "type", "number");
+        write_bounds(o, param);
+        break;
+    case LOSS_INTEGER:
+    case LOSS_AXIS:
+        openapi_text(o, "type", "integer");
+        write_bounds(o, param);
+        break;
+    case LOSS_BOOLEAN:
+        openapi_text(o, "type", "boolean");
+        break;
+    case LOSS_WORD:
+        json_out_key(o, "enum");
+        json_out_open(o, '[');
+        write_strings(o, param->words);
+        json_out_close(o, ']');
+        break;
+    case LOSS_VECTOR:
+        json_out_key(o, "anyOf");
+        json_out_raw(o, tensor, sizeof tensor - 1);
+        break;
+    case LOSS_NUMBER_OR_VECTOR:
+        json_out_key(o, "anyOf");
+        json_out_raw(o, number_or_tensor, sizeof number_or_tensor - 1);
+        break;
+    case LOSS_AXES:
+        json_out_key(o, "anyOf");
+        json_out_raw(o, axes, sizeof axes - 1);
+        break;
+    }
+}
+
+static void write_param(struct json_out *o, const struct loss_param *param)
+{
+    json_out_open(o, '{');
+    if (param->doc != NULL) {
+        openapi_text(o, "description", param->doc);
+    }
+    write_param_type(o, param);
+    if (!param->required && !param->optional) {
+        json_out_key(o, "default");
+        catalog_json_default(o, param, param->fallback);
+    }
+    json_out_close(o, '}');
+}
+
+static void write_alias_of(struct json_out *o, const char *alias, const char *name)
+{
+    char text[160];
+    snprintf(text, sizeof text, "Another name for %s.", name);
+    json_out_key(o, alias);
+    json_out_open(o, '{');
+    openapi_text(o, "description", text);
+}
+
+static void write_input(struct json_out *o, const struct loss_input *input)
+{
+    char text[512];
+    snprintf(text, sizeof text, "%s%sNumbers: %s.", input->doc == NULL ? "" : input->doc, input->doc == NULL ? "" : " ",
+             catalog_domain_name(input->domain));
+    json_out_key(o, input->name);
+    json_out_open(o, '{');
+    openapi_text(o, "description", text);
+    json_out_key(o, "allOf");
+    json_out_raw(o, "[" REF("Tensor") "]", strlen("[" REF("Tensor") "]"));
+    json_out_close(o, '}');
+    for (const char *const *alias = input->aliases; alias != NULL && *alias != NULL; alias++) {
+        write_alias_of(o, *alias, input->name);
+        json_out_key(o, "allOf");
+        json_out_raw(o, "[" REF("Tensor") "]", strlen("[" REF("Tensor") "]"));
+        json_out_close(o, '}');
+    }
+}
+
+static void write_gradients_field(struct json_out *o, const struct loss_desc *desc)
+{
+    static const char boolean[] = "{\"type\":\"boolean\"}";
+    json_out_open(o, '{');
+    openapi_text(o, "description", "true: with respect to the main input; or the inputs to differentiate by.");
+    json_out_key(o, "anyOf");
+    json_out_open(o, '[');
+    json_out_raw(o, boolean, sizeof boolean - 1);
+    json_out_open(o, '{');
+    openapi_text(o, "type", "array");
+    json_out_key(o, "items");
+    json_out_open(o, '{');
+    json_out_key(o, "enum");
+    json_out_open(o, '[');
+    for (const struct loss_input *input = desc->inputs; input->name != NULL; input++) {
+        if (input->differentiable) {
+            json_out_string(o, input->name);
+            write_strings(o, input->aliases);
+        }
+    }
+    json_out_string(o, "weights");
+    json_out_close(o, ']');
+    json_out_close(o, '}');
+    json_out_close(o, '}');
+    json_out_close(o, ']');
+    json_out_key(o, "default");
+    json_out_bool(o, false);
+    json_out_close(o, '}');
+}
+
+static void write_reduction_field(struct json_out *o, const struct loss_desc *desc)
+{
+    json_out_open(o, '{');
+    json_out_key(o, "allOf");
+    json_out_open(o, '[');
+    openapi_ref(o, "schemas", "Reduction");
+    json_out_close(o, ']');
+    openapi_text(o, "default", loss_reduction_name(desc->reduction));
+    json_out_close(o, '}');
+}
+
+static void write_properties(struct json_out *o, const struct loss_desc *desc)
+{
+    json_out_key(o, "properties");
+    json_out_open(o, '{');
+    for (const struct loss_input *input = desc->inputs; input->name != NULL; input++) {
+        write_input(o, input);
+    }
+    for (const struct loss_param *param = desc->params; param->name != NULL; param++) {
+        json_out_key(o, param->name);
+        write_param(o, param);
+        for (const char *const *alias = param->aliases; alias != NULL && *alias != NULL; alias++) {
+            write_alias_of(o, *alias, param->name);
+            write_param_type(o, param);
+            json_out_close(o, '}');
+        }
+    }
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        json_out_key(o, fields[i].name);
+        if (strcmp(fields[i].name, "reduction") == 0) {
+            write_reduction_field(o, desc);
+        } else if (strcmp(fields[i].name, "gradients") == 0) {
+            write_gradients_field(o, desc);
+        } else {
+            json_out_raw(o, fields[i].json, strlen(fields[i].json));
+        }
+    }
+    json_out_close(o, '}');
+}
+
+/* {"required": ["labels"]} */
+static void write_one_required(struct json_out *o, const char *name)
+{
+    json_out_open(o, '{');
+    json_out_key(o, "required");
+    json_out_open(o, '[');
+    json_out_string(o, name);
+    json_out_close(o, ']');
+    json_out_close(o, '}');
+}
+
+/* A field with several names is there under exactly one of them. */
+static void write_exactly_one(struct json_out *o, const char *name, const char *const *aliases)
+{
+    json_out_open(o, '{');
+    json_out_key(o, "oneOf");
+    json_out_open(o, '[');
+    write_one_required(o, name);
+    for (; *aliases != NULL; aliases++) {
+        write_one_required(o, *aliases);
+    }
+    json_out_close(o, ']');
+    json_out_close(o, '}');
+}
+
+static bool has_aliases(const char *const *aliases)
+{
+    return aliases != NULL && *aliases != NULL;
+}
+
+static void write_required(struct json_out *o, const struct loss_desc *desc)
+{
+    bool any_aliases = false;
+    json_out_key(o, "required");
+    json_out_open(o, '[');
+    for (const struct loss_input *input = desc->inputs; input->name != NULL; input++) {
+        any_aliases = any_aliases || (!input->optional && has_aliases(input->aliases));
+        if (!input->optional && !has_aliases(input->aliases)) {
+            json_out_string(o, input->name);
+        }
+    }
+    for (const struct loss_param *param = desc->params; param->name != NULL; param++) {
+        any_aliases = any_aliases || (param->required && has_aliases(param->aliases));
+        if (param->required && !has_aliases(param->aliases)) {
+            json_out_string(o, param->name);
+        }
+    }
+    json_out_close(o, ']');
+    if (!any_aliases) {
+        return;
+    }
+    json_out_key(o, "allOf");
+    json_out_open(o, '[');
+    for (const struct loss_input *input = desc->inputs; input->name != NULL; input++) {
+        if (!input->optional && has_aliases(input->aliases)) {
+            write_exactly_one(o, input->name, input->aliases);
+        }
+    }
+    for (const struct loss_param *param = desc->params; param->name != NULL; param++) {
+        if (param->required && has_aliases(param->aliases)) {
+            write_exactly_one(o, param->name, param->aliases);
+        }
+    }
+    json_out_close(o, ']');
+}
+
+static void write_request(struct json_out *o, const struct loss_desc *desc)
+{
+    json_out_key(o, desc->name);
+    json_out_open(o, '{');
+    openapi_text(o, "description", desc->summary);
+    openapi_text(o, "type", "object");
+    json_out_key(o, "additionalProperties");
+    json_out_bool(o, false);
+    write_required(o, desc);
+    write_properties(o, desc);
+    json_out_key(o, "examples");
+    json_out_open(o, '[');
+    json_out_raw(o, desc->example, strlen(desc->example));
+    json_out_close(o, ']');
+    json_out_close(o, '}');
+}
+
+/* The request of any loss, for the path that takes its name. */
+static void write_any_request(struct json_out *o)
+{
+    json_out_key(o, "AnyLoss");
+    json_out_open(o, '{');
+    openapi_text(o, "description", "The request of the loss that the path names.");
+    json_out_key(o, "anyOf");
+    json_out_open(o, '[');
+    for (size_t i = 0; i < loss_catalog_count(); i++) {
+        openapi_ref(o, "schemas", loss_catalog_at(i)->name);
+    }
+    json_out_close(o, ']');
+    json_out_close(o, '}');
+}
+
+/* Responses */
+
+static void write_problem_response(struct json_out *o, int http)
+{
+    char name[16];
+    char text[512] = "";
+    size_t used = 0;
+    snprintf(name, sizeof name, "Problem%d", http);
+    for (int i = LOSS_OK + 1; i < LOSS_STATUS_COUNT && used < sizeof text; i++) {
+        if (loss_status_http((loss_status)i) == http) {
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s`%s`", used == 0 ? "" : ", ",
+                                     loss_status_slug((loss_status)i));
+        }
+    }
+    json_out_key(o, name);
+    json_out_open(o, '{');
+    openapi_text(o, "description", text);
+    json_out_key(o, "content");
+    json_out_open(o, '{');
+    json_out_key(o, "application/problem+json");
+    json_out_open(o, '{');
+    json_out_key(o, "schema");
+    openapi_ref(o, "schemas", "Problem");
+    json_out_close(o, '}');
+    json_out_close(o, '}');
+    json_out_close(o, '}');
+}
+
+void openapi_components(struct json_out *o)
+{
+    json_out_open(o, '{');
+    json_out_key(o, "schemas");
+    json_out_open(o, '{');
+    write_enums(o);
+    write_parts(o, schemas, sizeof schemas / sizeof *schemas);
+    json_out_key(o, "Problem");
+    json_out_raw(o, problem_schema, sizeof problem_schema - 1);
+    write_any_request(o);
+    for (size_t i = 0; i < loss_catalog_count(); i++) {
+        write_request(o, loss_catalog_at(i));
+    }
+    json_out_close(o, '}');
+    json_out_key(o, "parameters");
+    json_out_open(o, '{');
+    write_parts(o, parameters, sizeof parameters / sizeof *parameters);
+    json_out_close(o, '}');
+    json_out_key(o, "responses");
+    json_out_open(o, '{');
+    for (int i = LOSS_OK + 1; i < LOSS_STATUS_COUNT; i++) {
+        /* One an HTTP status; the map has them in order. */
+        if (loss_status_http((loss_status)i) != loss_status_http((loss_status)(i - 1))) {
+            write_problem_response(o, loss_status_http((loss_status)i));
+        }
+    }
+    json_out_close(o, '}');
+    json_out_close(o, '}');
+}
