@@ -16,7 +16,6 @@
 
 enum { CONF_LOG_AUTO, CONF_LOG_TEXT, CONF_LOG_JSON };
 enum { CONF_LEVEL_ERROR, CONF_LEVEL_WARNING, CONF_LEVEL_INFO };
-enum { CONF_ISA_WIDEST, CONF_ISA_V4, CONF_ISA_V3, CONF_ISA_BASELINE };
 
 /* Numbers are int64_t throughout, so that one table can set them all. Times are seconds. */
 struct conf {
@@ -28,8 +27,8 @@ struct conf {
     int64_t     connection_limit, connection_timeout;
     int64_t     drain_delay, drain_timeout;
     int64_t     registry_ttl, idempotency_ttl;
-    int64_t     log_format, log_level, isa;
-    char        listen_port[32];             /* behind `listen` where --port was given */
+    int64_t     log_format, log_level, isa, port;
+    char        listen_at[320];              /* behind `listen` where --port was given */
     char        store_path[CONF_PATH_MAX];   /* behind `store` where it is the default */
 };
 
@@ -40,10 +39,7 @@ bool conf_load(struct conf *c, int argc, char **argv, FILE *errors);
 /* One paragraph an option, for --help. */
 void conf_help(FILE *out);
 
-/* "v4" as loss_isa_select wants it, or NULL for the widest that the machine has. */
+/* What loss_isa_select takes, or NULL for the widest that the machine has. */
 const char *conf_isa_name(const struct conf *c);
-
-/* CPUs that this process may keep busy: the affinity mask, cut by the cgroup's quota. At least 1. */
-int conf_cpus(void);
 
 #endif

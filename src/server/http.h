@@ -85,4 +85,18 @@ void reply_header(struct reply *r, const char *name, const char *value);  /* bot
 /* A problem document (RFC 9457) for *err; never fails. Adds Allow, Retry-After and the like as the status wants. */
 void reply_problem(struct request *q, struct reply *r, const struct loss_error *err);
 
+/* --- the server's side --- */
+
+struct http;
+
+/* Serve on a listening socket, which is ours from now on; NULL: could not start. */
+struct http *http_start(struct server *server, int listen_fd);
+/* Accept no more connections and answer new requests 503, but for those about the server itself. */
+void http_refuse(struct http *h);
+/* Give up the calls in flight: they count as cancelled from now on. */
+void http_abandon(struct http *h);
+/* Calls on an executor. While there are any, http_stop must not be called. */
+size_t http_suspended(const struct http *h);
+void   http_stop(struct http *h); /* closes what is left; NULL is fine */
+
 #endif

@@ -32,4 +32,9 @@ struct route {
 extern const struct route routes[];
 extern const size_t       n_routes;
 
+/* The route of a request's method and path. NULL: none; *path_known says whether another method has one. */
+const struct route *routes_match(const struct request *q, bool *path_known);
+/* The methods of a request's path, "GET, HEAD, OPTIONS", in the arena; NULL: no memory. */
+const char *routes_allow(const struct request *q);
+
 #endif

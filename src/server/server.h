@@ -23,4 +23,8 @@ struct server {
     const char         *url;  /* "http://127.0.0.1:8080", once listening */
 };
 
+/* Serve until SIGTERM or SIGINT, then drain. Returns the process's exit status: 0 after a drain, 1 where it could not
+ * start or calls in flight did not end. A second signal ends the process at once, with 128 and its number. */
+int server_run(const struct conf *conf);
+
 #endif

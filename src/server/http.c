@@ -1,0 +1,785 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * http.c - libmicrohttpd on one side, routes and executors on the other.
+ *
+ * libmicrohttpd calls us three times for a request: with the target before it takes it apart (it would unescape it),
+ * then once with the head, once for each piece of body, and once at the end of the body. An answer can be queued only
+ * in the first of these, which gives up the connection, or at the end. So a request that fails in between has its
+ * remaining body read and dropped within bounds, and beyond them is answered past libmicrohttpd, on the socket.
+ */
+#include <server/http.h>
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <microhttpd.h>
+#include <nettle/sha2.h>
+
+#include <loss/compute.h>
+#include <server/head.h>
+#include <server/linger.h>
+#include <server/log.h>
+#include <server/machine.h>
+#include <server/problem.h>
+#include <server/routes.h>
+#include <server/server.h>
+
+#define CONNECTION_MEMORY (32 << 10) /* more makes small calls slower: it is cleared for each request */
+#define REPLY_BLOCK (32 << 10)
+#define SMALL_BODY (1 << 20)
+#define MAX_HEADERS 100
+#define PEEK_US 5000                 /* between looks at whether the client is still there */
+#define SERVER_NAME "lossd/" LOSSD_VERSION
+
+struct http {
+    struct server     *server;
+    struct MHD_Daemon *daemon;
+    struct linger_set *linger;
+    int                listen_fd;   /* after http_refuse; else -1 */
+    atomic_bool        refusing, abandoned;
+    atomic_size_t      suspended;
+};
+
+typedef enum {
+    PHASE_HEAD,     /* the head is not complete */
+    PHASE_BODY,     /* the body arrives */
+    PHASE_REFUSED,  /* the reply is there, what is left of the body is dropped */
+    PHASE_STEPS,    /* the route works, here or on an executor */
+    PHASE_REPLY,    /* the reply is there, to be queued */
+    PHASE_QUEUED,
+} exchange_phase;
+
+/* A request with its reply and what only this file needs of it; in the request's arena. */
+struct exchange {
+    struct request         request;  /* first: routes see this alone */
+    struct http           *http;
+    struct MHD_Connection *connection;
+    int                    fd;
+    exchange_phase         phase;
+    bool                   counted;      /* in the metrics' requests in flight */
+    bool                   has_body;
+    bool                   linger;       /* the client may still be sending when the answer is out */
+    bool                   stored;       /* a step on the store executor has run: too late to refuse */
+    bool                   has_length;
+    uint64_t               length;       /* Content-Length */
+    uint64_t               dropped;      /* bytes of body since it was refused */
+    int64_t                refused_at;
+    char                  *collected;    /* body of a small request */
+    size_t                 capacity;
+    uint64_t               sent;         /* bytes of a reply that is printed as it drains */
+    loss_status            failure;
+    atomic_bool            gone;         /* the client has left */
+    atomic_int_fast64_t    peeked;       /* when we last looked */
+    struct sha256_ctx      fingerprint;
+    struct reply           reply;
+    struct loss_error      error;
+};
+
+/* --- what routes ask of a request --- */
+
+static struct exchange *exchange_of(const struct request *q)
+{
+    return (struct exchange *)(uintptr_t)q; /* its first member */
+}
+
+const char *request_query(const struct request *q, const char *name)
+{
+    for (size_t i = 0; i < q->n_query; i++) {
+        if (strcmp(q->query[i].name, name) == 0) {
+            return q->query[i].value;
+        }
+    }
+    return NULL;
+}
+
+const char *request_header(const struct request *q, const char *name)
+{
+    return MHD_lookup_connection_value(exchange_of(q)->connection, MHD_HEADER_KIND, name);
+}
+
+/* libmicrohttpd does not watch a suspended connection. A client that has shut down its side counts as gone. */
+static bool client_gone(struct exchange *x, int64_t now)
+{
+    int_fast64_t peeked = atomic_load_explicit(&x->peeked, memory_order_relaxed);
+    char         byte;
+
+    if (atomic_load_explicit(&x->gone, memory_order_relaxed)) {
+        return true;
+    }
+    if (now - peeked < PEEK_US || !atomic_compare_exchange_strong(&x->peeked, &peeked, now)) {
+        return false;
+    }
+    ssize_t n = recv(x->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        atomic_store(&x->gone, true);
+        return true;
+    }
+    return false;
+}
+
+bool request_cancelled(void *q)
+{
+    struct exchange *x = exchange_of(q);
+    int64_t          now = machine_clock();
+
+    return (x->request.deadline != 0 && now >= x->request.deadline) || client_gone(x, now) ||
+           atomic_load_explicit(&x->http->abandoned, memory_order_relaxed);
+}
+
+/* --- replies --- */
+
+static void set_problem(struct exchange *x)
+{
+    x->failure = x->error.status;
+    reply_problem(&x->request, &x->reply, &x->error);
+}
+
+static ssize_t read_more(void *cls, uint64_t pos, char *buf, size_t max)
+{
+    struct exchange *x = cls;
+    int64_t          begun = machine_clock();
+    size_t           n = x->reply.more(x->reply.state, buf, max);
+
+    (void)pos;
+    x->request.times.encode += machine_clock() - begun;
+    x->sent += n;
+    return n > 0 ? (ssize_t)n : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static struct MHD_Response *make_response(struct exchange *x)
+{
+    struct reply *r = &x->reply;
+
+    if (r->more != NULL) {
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, REPLY_BLOCK, read_more, x, NULL);
+    }
+    return MHD_create_response_from_buffer(r->size, (void *)(uintptr_t)r->body, MHD_RESPMEM_PERSISTENT);
+}
+
+static enum MHD_Result queue_reply(struct exchange *x)
+{
+    struct MHD_Response *response = make_response(x);
+    const struct reply  *r = &x->reply;
+
+    if (response == NULL) {
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, "Server", SERVER_NAME);
+    MHD_add_response_header(response, "X-Request-Id", x->request.request_id);
+    if (x->request.traceparent != NULL) {
+        MHD_add_response_header(response, "traceparent", x->request.traceparent);
+    }
+    if (r->content_type != NULL) {
+        MHD_add_response_header(response, "Content-Type", r->content_type);
+    }
+    for (size_t i = 0; i < r->n_headers; i++) {
+        MHD_add_response_header(response, r->header[i].name, r->header[i].value);
+    }
+    if (atomic_load_explicit(&x->http->server->draining, memory_order_relaxed)) {
+        MHD_add_response_header(response, "Connection", "close");
+    }
+    enum MHD_Result queued = MHD_queue_response(x->connection, (unsigned)r->status, response);
+    MHD_destroy_response(response);
+    x->phase = PHASE_QUEUED;
+    return queued;
+}
+
+/* Answer in the callback for the head: the body stays unread, the connection closes behind the answer. */
+static enum MHD_Result queue_reply_and_close(struct exchange *x)
+{
+    x->linger = x->has_body;
+    return queue_reply(x);
+}
+
+/* Answer in the middle of a body, past libmicrohttpd, which would not let us. Nothing else is on its way to the client
+ * then, and a problem document fits the socket's buffer. MHD_NO makes libmicrohttpd close its side. */
+static enum MHD_Result send_reply_and_close(struct exchange *x)
+{
+    const struct reply *r = &x->reply;
+    char                head[2048], date[64], fields[512] = "";
+    time_t              now = time(NULL);
+    struct tm           calendar;
+    size_t              used = 0;
+
+    gmtime_r(&now, &calendar);
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &calendar);
+    for (size_t i = 0; i < r->n_headers && used < sizeof fields; i++) {
+        used += (size_t)snprintf(fields + used, sizeof fields - used, "%s: %s\r\n", r->header[i].name,
+                                 r->header[i].value);
+    }
+    int n = snprintf(head, sizeof head,
+                     "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\nServer: " SERVER_NAME "\r\nX-Request-Id: %s\r\n"
+                     "%s%s%sContent-Type: %s\r\nContent-Length: %zu\r\n%s\r\n",
+                     r->status, MHD_get_reason_phrase_for((unsigned)r->status), date, x->request.request_id,
+                     x->request.traceparent != NULL ? "traceparent: " : "",
+                     x->request.traceparent != NULL ? x->request.traceparent : "",
+                     x->request.traceparent != NULL ? "\r\n" : "", r->content_type, r->size,
+                     used < sizeof fields ? fields : "");
+    struct iovec  parts[2] = {{head, (size_t)n}, {(void *)(uintptr_t)r->body, r->size}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    ssize_t       written = sendmsg(x->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    (void)written; /* a client that is gone needs no answer */
+    x->phase = PHASE_QUEUED;
+    x->linger = true;
+    return MHD_NO;
+}
+
+/* --- the head --- */
+
+struct framing {
+    unsigned    headers, lengths, codings, hosts;
+    bool        odd_name;
+    const char *length, *coding;
+};
+
+static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct framing *f = cls;
+
+    (void)kind;
+    f->headers++;
+    f->odd_name |= name[0] == '\0' || strpbrk(name, " \t\r\n") != NULL;
+    if (strcasecmp(name, "Content-Length") == 0) {
+        f->lengths++;
+        f->length = value;
+    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+        f->codings++;
+        f->coding = value;
+    } else if (strcasecmp(name, "Host") == 0) {
+        f->hosts++;
+    }
+    return MHD_YES;
+}
+
+/* Where two readers of the same bytes could see different requests, there is no request. */
+static loss_status check_framing(struct exchange *x, struct loss_error *err)
+{
+    struct framing f = {0};
+
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, scan_header, &f);
+    x->has_length = f.length != NULL;
+    x->length = f.length != NULL ? strtoull(f.length, NULL, 10) : 0;
+    x->has_body = f.coding != NULL || x->length > 0;
+    if (f.headers > MAX_HEADERS) {
+        return loss_fail(err, LOSS_HEADER_TOO_LARGE, "", "a request has at most %d header fields, this one has %u",
+                         MAX_HEADERS, f.headers);
+    }
+    if (f.lengths > 1 || f.codings > 1 || f.hosts > 1) {
+        return problem_parameter(err, LOSS_BAD_REQUEST,
+                                 f.lengths > 1 ? "Content-Length" : f.codings > 1 ? "Transfer-Encoding" : "Host",
+                                 "the header field is given more than once");
+    }
+    if (f.lengths > 0 && f.codings > 0) {
+        return problem_parameter(err, LOSS_BAD_REQUEST, "Transfer-Encoding",
+                                 "Content-Length and Transfer-Encoding exclude each other");
+    }
+    if (f.codings > 0 && strcasecmp(f.coding, "chunked") != 0) {
+        return problem_parameter(err, LOSS_BAD_REQUEST, "Transfer-Encoding", "the only transfer encoding is chunked");
+    }
+    if (f.odd_name) {
+        return loss_fail(err, LOSS_BAD_REQUEST, "", "a header field's name has white space in it");
+    }
+    return LOSS_OK;
+}
+
+static uint64_t body_limit(const struct exchange *x)
+{
+    const struct route *route = x->request.route;
+    uint64_t            most = (uint64_t)x->http->server->conf->max_body;
+
+    return route != NULL && route->body == BODY_STREAM ? most : most < SMALL_BODY ? most : SMALL_BODY;
+}
+
+static loss_status body_too_large(struct exchange *x, uint64_t size, struct loss_error *err)
+{
+    uint64_t limit = body_limit(x);
+
+    if (limit < (uint64_t)x->http->server->conf->max_body) {
+        return loss_fail(err, LOSS_BODY_TOO_LARGE, "",
+                         "a body may have %llu bytes here, this one has %s%llu; only the bodies of computing calls may "
+                         "be larger (--max-body)",
+                         (unsigned long long)limit, x->has_length ? "" : "at least ", (unsigned long long)size);
+    }
+    return loss_fail(err, LOSS_BODY_TOO_LARGE, "",
+                     "a body may have %llu bytes, this one has %s%llu; the server's option --max-body sets the limit",
+                     (unsigned long long)limit, x->has_length ? "" : "at least ", (unsigned long long)size);
+}
+
+/* Work is refused during a drain; asking after the server itself is not. */
+static bool is_work(const struct route *route)
+{
+    return route != NULL && (route->start != NEXT_HERE || route->body != BODY_NONE);
+}
+
+static void begin_fingerprint(struct exchange *x)
+{
+    const struct request *q = &x->request;
+    const char *const     parts[] = {q->method, q->target, q->content_type};
+
+    sha256_init(&x->fingerprint);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        sha256_update(&x->fingerprint, strlen(parts[i]) + 1, (const uint8_t *)parts[i]);
+    }
+}
+
+static loss_status accept_head(struct exchange *x, struct loss_error *err)
+{
+    struct request *q = &x->request;
+
+    LOSS_TRY(head_read(q, err));
+    if (atomic_load(&x->http->refusing) && is_work(q->route)) {
+        return loss_fail(err, LOSS_SHUTTING_DOWN, "", "the server is shutting down and takes no new work");
+    }
+    if (x->length > body_limit(x)) {
+        return body_too_large(x, x->length, err);
+    }
+    if (q->idempotency_key != NULL) {
+        begin_fingerprint(x);
+    }
+    return q->route != NULL && q->route->begin != NULL ? q->route->begin(q, err) : LOSS_OK;
+}
+
+/* The reply is a failure that came before the end of the body. */
+static void refuse(struct exchange *x)
+{
+    set_problem(x);
+    x->phase = PHASE_REFUSED;
+    x->refused_at = machine_clock();
+}
+
+/* Is dropping what is left of the body not worth the while? */
+static bool too_much_left(const struct exchange *x)
+{
+    uint64_t left = x->has_length && x->length > x->request.body_size ? x->length - x->request.body_size : 0;
+    return left > LINGER_BYTES || x->dropped > LINGER_BYTES || machine_clock() - x->refused_at > LINGER_US;
+}
+
+static enum MHD_Result take_head(struct exchange *x, const char *method)
+{
+    struct request *q = &x->request;
+    bool            broken;
+
+    q->method = method;
+    q->times.begun = machine_clock();
+    x->fd = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    if (!head_identify(q)) {
+        return MHD_NO;
+    }
+    metrics_begin(x->http->server->metrics);
+    x->counted = true;
+    broken = check_framing(x, &x->error) != LOSS_OK;
+    if (broken || accept_head(x, &x->error) != LOSS_OK) {
+        refuse(x);
+        const char *expect = request_header(q, "Expect");
+        if (broken || (x->has_body && (expect != NULL || too_much_left(x)))) {
+            return queue_reply_and_close(x);
+        }
+        return MHD_YES;
+    }
+    x->phase = PHASE_BODY;
+    return MHD_YES;
+}
+
+/* --- the body --- */
+
+static loss_status collect(struct exchange *x, const char *bytes, size_t n, struct loss_error *err)
+{
+    size_t size = x->request.body_size;
+
+    if (x->capacity - size <= n) {
+        size_t more = x->has_length ? (size_t)x->length + 1 : 2 * (size + n) + 1;
+        char  *grown = loss_arena_resize(x->request.arena, x->collected, more);
+        if (grown == NULL) {
+            return loss_fail(err, LOSS_OVERLOADED, "", "no memory for the body now");
+        }
+        x->collected = grown;
+        x->capacity = more;
+    }
+    memcpy(x->collected + size, bytes, n);
+    x->collected[size + n] = '\0';
+    return LOSS_OK;
+}
+
+static loss_status deadline_passed(struct loss_error *err)
+{
+    return loss_fail(err, LOSS_DEADLINE_EXCEEDED, "", "the deadline that X-Request-Timeout-Ms set has passed");
+}
+
+static loss_status accept_piece(struct exchange *x, const char *bytes, size_t n, struct loss_error *err)
+{
+    struct request     *q = &x->request;
+    const struct route *route = q->route;
+    int64_t             begun = machine_clock();
+    loss_status         status = LOSS_OK;
+
+    if (q->body_size + n > body_limit(x)) {
+        return body_too_large(x, q->body_size + n, err);
+    }
+    if (q->deadline != 0 && begun >= q->deadline) {
+        return deadline_passed(err);
+    }
+    if (q->idempotency_key != NULL) {
+        sha256_update(&x->fingerprint, n, (const uint8_t *)bytes);
+    }
+    if (route != NULL && route->body == BODY_SMALL) {
+        status = collect(x, bytes, n, err);
+    } else if (route != NULL && route->body == BODY_STREAM) {
+        status = route->feed(q, bytes, n, err);
+        q->times.decode += machine_clock() - begun;
+    }
+    return status;
+}
+
+static enum MHD_Result take_piece(struct exchange *x, const char *bytes, size_t *n)
+{
+    size_t size = *n;
+
+    *n = 0; /* all of it is taken */
+    if (x->phase == PHASE_REFUSED) {
+        x->dropped += size;
+    } else if (accept_piece(x, bytes, size, &x->error) != LOSS_OK) {
+        refuse(x);
+    }
+    x->request.body_size += size;
+    return x->phase == PHASE_REFUSED && too_much_left(x) ? send_reply_and_close(x) : MHD_YES;
+}
+
+/* --- steps --- */
+
+static loss_status check_wanted(struct exchange *x, request_next place, struct loss_error *err)
+{
+    if (place == NEXT_HERE || x->stored || !request_cancelled(&x->request)) {
+        return LOSS_OK;
+    }
+    return deadline_passed(err);
+}
+
+/* Run the route's steps that belong on this thread. */
+static void run_steps(struct exchange *x, request_next place)
+{
+    struct request *q = &x->request;
+
+    while (q->next == place) {
+        loss_status status = check_wanted(x, place, &x->error);
+        if (status == LOSS_OK) {
+            x->stored |= place == NEXT_STORE;
+            status = q->route->step(q, &x->reply, &x->error);
+        }
+        if (status == LOSS_DEADLINE_EXCEEDED && atomic_load(&x->http->abandoned)) {
+            x->error = (struct loss_error){.status = LOSS_OK};
+            status = loss_fail(&x->error, LOSS_SHUTTING_DOWN, "", "the server shut down before the call was done");
+        }
+        if (status != LOSS_OK) {
+            set_problem(x);
+            q->next = NEXT_DONE;
+        }
+    }
+}
+
+static void set_overloaded(struct exchange *x)
+{
+    loss_fail(&x->error, LOSS_OVERLOADED, "", "too many calls are waiting; the server's options --queue-jobs and "
+                                              "--queue-bytes set the limit");
+    set_problem(x);
+    x->request.next = NEXT_DONE;
+}
+
+static void work(void *arg);
+
+static bool submit(struct exchange *x)
+{
+    const struct server *server = x->http->server;
+    struct executor     *e = x->request.next == NEXT_COMPUTE ? server->compute : server->store;
+
+    return executor_submit(e, work, x, loss_arena_used(x->request.arena));
+}
+
+/* On an executor: run what belongs there, then pass the request on. After that it may be gone. */
+static void work(void *arg)
+{
+    struct exchange       *x = arg;
+    struct http           *http = x->http;
+    struct MHD_Connection *connection = x->connection;
+
+    run_steps(x, x->request.next);
+    if (x->request.next == NEXT_COMPUTE || x->request.next == NEXT_STORE) {
+        if (submit(x)) {
+            return;
+        }
+        set_overloaded(x);
+    }
+    MHD_resume_connection(connection);
+    atomic_fetch_sub(&http->suspended, 1);
+}
+
+/* Suspended first: the executor may be done with it before submit has returned. */
+static enum MHD_Result hand_over(struct exchange *x)
+{
+    struct http           *http = x->http;
+    struct MHD_Connection *connection = x->connection;
+
+    atomic_fetch_add(&http->suspended, 1);
+    MHD_suspend_connection(connection);
+    if (!submit(x)) {
+        set_overloaded(x);
+        MHD_resume_connection(connection);
+        atomic_fetch_sub(&http->suspended, 1);
+    }
+    return MHD_YES;
+}
+
+static void answer_options(struct exchange *x)
+{
+    const char *allow = routes_allow(&x->request);
+
+    if (allow == NULL) {
+        loss_fail(&x->error, LOSS_OVERLOADED, "", "no memory for an answer now");
+        set_problem(x);
+        return;
+    }
+    x->reply.status = 204;
+    reply_header(&x->reply, "Allow", allow);
+}
+
+static void end_body(struct exchange *x)
+{
+    struct request *q = &x->request;
+
+    if (x->has_body) {
+        q->times.read = machine_clock() - q->times.begun - q->times.decode;
+    }
+    if (q->idempotency_key != NULL) {
+        sha256_digest(&x->fingerprint, sizeof q->fingerprint, q->fingerprint);
+    }
+    q->body = x->collected != NULL ? x->collected : "";
+    x->phase = PHASE_STEPS;
+    if (q->route != NULL) {
+        q->next = q->route->start;
+    } else {
+        answer_options(x);
+        q->next = NEXT_DONE;
+    }
+}
+
+/* The body is there, or the request is back from an executor. */
+static enum MHD_Result take_end(struct exchange *x)
+{
+    if (x->phase == PHASE_BODY) {
+        end_body(x);
+    }
+    if (x->phase == PHASE_STEPS) {
+        run_steps(x, NEXT_HERE);
+        if (x->request.next != NEXT_DONE) {
+            return hand_over(x);
+        }
+        x->phase = PHASE_REPLY;
+    }
+    return queue_reply(x);
+}
+
+/* --- libmicrohttpd --- */
+
+/* What stands for a request that there is no memory for. */
+static char no_memory;
+
+/* The target as it was sent. What is returned here comes back in the other callbacks; each call is followed by
+ * request_completed, also where libmicrohttpd answers a broken head by itself. */
+static void *request_begun(void *cls, const char *target, struct MHD_Connection *connection)
+{
+    struct http        *http = cls;
+    struct loss_budget *budget = &http->server->budget;
+    struct loss_arena  *arena = loss_arena_new(budget->limit, budget);
+    struct exchange    *x = arena != NULL ? loss_arena_alloc(arena, sizeof *x, _Alignof(struct exchange)) : NULL;
+    const char         *copy = x != NULL ? loss_arena_copy(arena, target, strlen(target)) : NULL;
+
+    if (copy == NULL) {
+        loss_arena_free(arena);
+        return &no_memory;
+    }
+    memset(x, 0, offsetof(struct exchange, error));
+    x->error.status = LOSS_OK;
+    x->error.pointer[0] = x->error.parameter[0] = x->error.message[0] = '\0';
+    x->http = http;
+    x->connection = connection;
+    x->request.arena = arena;
+    x->request.server = http->server;
+    x->request.target = copy;
+    return x;
+}
+
+static enum MHD_Result answer_without_memory(struct MHD_Connection *connection)
+{
+    static char          body[] = "{\"type\":\"/problems/overloaded\",\"title\":\"The server has too much to do\","
+                                  "\"status\":503,\"detail\":\"no memory for another request now\","
+                                  "\"code\":\"overloaded\"}";
+    const char          *id = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "X-Request-Id");
+    struct MHD_Response *response = MHD_create_response_from_buffer(sizeof body - 1, body, MHD_RESPMEM_PERSISTENT);
+
+    if (response == NULL) {
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, "Content-Type", "application/problem+json");
+    MHD_add_response_header(response, "Retry-After", "1");
+    if (id != NULL) {
+        MHD_add_response_header(response, "X-Request-Id", id);
+    }
+    enum MHD_Result queued = MHD_queue_response(connection, 503, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+static enum MHD_Result request_handle(void *cls, struct MHD_Connection *connection, const char *url,
+                                      const char *method, const char *version, const char *bytes, size_t *n,
+                                      void **context)
+{
+    (void)cls;
+    (void)url;
+    (void)version;
+    if (*context == &no_memory) {
+        return answer_without_memory(connection);
+    }
+    struct exchange *x = *context;
+    if (x->phase == PHASE_HEAD) {
+        return take_head(x, method);
+    }
+    return *n > 0 ? take_piece(x, bytes, n) : take_end(x);
+}
+
+static void linger_on(struct http *http, struct MHD_Connection *connection)
+{
+    int fd = dup(MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+    if (fd >= 0) {
+        linger_take(http->linger, fd);
+    }
+}
+
+static void account(struct exchange *x, bool complete)
+{
+    const struct request *q = &x->request;
+    bool                  gone = atomic_load(&x->gone) || (!complete && !x->linger);
+    int64_t               total = machine_clock() - q->times.begun;
+    bool                  body = strcmp(q->method, "HEAD") != 0;
+    uint64_t              bytes_out = x->reply.more != NULL ? x->sent : body ? x->reply.size : 0;
+    struct log_request    line = {.request = q,
+                                  .status = gone ? 0 : x->reply.status,
+                                  .code = gone ? "client_gone" : x->failure != LOSS_OK ? loss_status_slug(x->failure) : NULL,
+                                  .bytes_out = gone ? x->sent : bytes_out,
+                                  .total_us = total};
+
+    metrics_end(x->http->server->metrics, q, line.status, line.bytes_out, total);
+    log_request(&line);
+}
+
+static void request_completed(void *cls, struct MHD_Connection *connection, void **context,
+                              enum MHD_RequestTerminationCode code)
+{
+    struct http     *http = cls;
+    struct exchange *x = *context;
+
+    *context = NULL;
+    if (x == NULL) {
+        return;
+    }
+    if ((void *)x == &no_memory) {
+        linger_on(http, connection);
+        return;
+    }
+    if (x->linger) {
+        linger_on(http, connection);
+    }
+    if (x->counted) {
+        account(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    }
+    loss_arena_free(x->request.arena);
+}
+
+/* --- life --- */
+
+static struct MHD_Daemon *start_daemon(struct http *h, int listen_fd)
+{
+    const struct conf  *conf = h->server->conf;
+    unsigned            flags = MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
+    struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)conf->http_threads, NULL},
+                                    {MHD_OPTION_END, 0, NULL}};
+
+    if (conf->http_threads == 1) {
+        pool[0] = pool[1]; /* one thread is no pool */
+    }
+    return MHD_start_daemon(flags, 0, NULL, NULL, request_handle, h,
+                            MHD_OPTION_ARRAY, pool,
+                            MHD_OPTION_LISTEN_SOCKET, listen_fd,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)conf->connection_limit,
+                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)conf->connection_timeout,
+                            MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                            MHD_OPTION_URI_LOG_CALLBACK, request_begun, h,
+                            MHD_OPTION_NOTIFY_COMPLETED, request_completed, h,
+                            MHD_OPTION_END);
+}
+
+struct http *http_start(struct server *server, int listen_fd)
+{
+    struct http *h = calloc(1, sizeof *h);
+
+    if (h == NULL) {
+        goto out;
+    }
+    h->server = server;
+    h->listen_fd = -1;
+    h->linger = linger_new();
+    if (h->linger == NULL) {
+        goto out;
+    }
+    h->daemon = start_daemon(h, listen_fd);
+    if (h->daemon != NULL) {
+        return h;
+    }
+out:
+    if (h != NULL) {
+        linger_free(h->linger);
+        free(h);
+    }
+    close(listen_fd);
+    return NULL;
+}
+
+void http_refuse(struct http *h)
+{
+    atomic_store(&h->refusing, true);
+    if (h->listen_fd < 0) {
+        h->listen_fd = MHD_quiesce_daemon(h->daemon);
+        /* Its threads may not have let go of it yet, so it is closed later; but nobody shall connect any more. */
+        (void)shutdown(h->listen_fd, SHUT_RD);
+    }
+}
+
+void http_abandon(struct http *h)
+{
+    atomic_store(&h->abandoned, true);
+}
+
+size_t http_suspended(const struct http *h)
+{
+    return atomic_load(&h->suspended);
+}
+
+void http_stop(struct http *h)
+{
+    if (h == NULL) {
+        return;
+    }
+    MHD_stop_daemon(h->daemon);
+    if (h->listen_fd >= 0) {
+        close(h->listen_fd);
+    }
+    linger_free(h->linger);
+    free(h);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * problem.c - failures as problem documents (RFC 9457).
+ */
+#include <server/problem.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <server/http.h>
+#include <server/routes.h>
+#include <server/uri.h>
+#include <text/json_write.h>
+
+loss_status problem_parameter(struct loss_error *err, loss_status status, const char *parameter, const char *format,
+                              ...)
+{
+    va_list args;
+
+    if (err == NULL || err->status != LOSS_OK) {
+        return status;
+    }
+    err->status = status;
+    err->pointer[0] = '\0';
+    snprintf(err->parameter, sizeof err->parameter, "%s", parameter);
+    va_start(args, format);
+    vsnprintf(err->message, sizeof err->message, format, args);
+    va_end(args);
+    return status;
+}
+
+/* A member whose text quotes the client, cut at some byte: what is no UTF-8 then is shown as question marks. */
+static void member(struct json_out *o, const char *key, const char *text)
+{
+    char shown[sizeof((struct loss_error *)NULL)->message];
+
+    if (text == NULL || text[0] == '\0') {
+        return;
+    }
+    json_out_key(o, key);
+    if (utf8_valid(text, strlen(text))) {
+        json_out_string(o, text);
+        return;
+    }
+    snprintf(shown, sizeof shown, "%s", text);
+    for (char *p = shown; *p != '\0'; p++) {
+        *p = (unsigned char)*p < 0x80 ? *p : '?';
+    }
+    json_out_string(o, shown);
+}
+
+static void write_document(struct json_out *o, const struct request *q, const struct loss_error *err)
+{
+    char type[64];
+
+    snprintf(type, sizeof type, "/problems/%s", loss_status_slug(err->status));
+    json_out_open(o, '{');
+    member(o, "type", type);
+    member(o, "title", loss_status_title(err->status));
+    json_out_key(o, "status");
+    json_out_u64(o, (uint64_t)loss_status_http(err->status));
+    member(o, "detail", err->message[0] != '\0' ? err->message : loss_status_title(err->status));
+    member(o, "code", loss_status_slug(err->status));
+    member(o, "pointer", err->pointer);
+    member(o, "parameter", err->parameter);
+    member(o, "request_id", q->request_id);
+    json_out_close(o, '}');
+}
+
+/* Where there is no memory left for a document. */
+static const char bare[] = "{\"type\":\"/problems/overloaded\",\"title\":\"The server has too much to do\",\"status\":503,"
+                           "\"detail\":\"no memory for an answer now\",\"code\":\"overloaded\"}";
+
+void reply_problem(struct request *q, struct reply *r, const struct loss_error *err)
+{
+    struct json_out o;
+    loss_status     status = err->status;
+
+    json_out_init(&o, q->arena);
+    write_document(&o, q, err);
+    memset(r, 0, sizeof *r);
+    r->content_type = "application/problem+json";
+    if (o.failed) {
+        status = LOSS_OVERLOADED;
+        r->body = bare;
+        r->size = sizeof bare - 1;
+    } else {
+        r->body = o.data;
+        r->size = o.size;
+    }
+    r->status = loss_status_http(status);
+    if (r->status == 429 || r->status == 503) {
+        reply_header(r, "Retry-After", "1");
+    } else if (status == LOSS_METHOD_NOT_ALLOWED) {
+        const char *allow = routes_allow(q);
+        reply_header(r, "Allow", allow != NULL ? allow : "OPTIONS");
+    }
+}
+
+void reply_header(struct reply *r, const char *name, const char *value)
+{
+    if (r->n_headers < sizeof r->header / sizeof r->header[0]) {
+        r->header[r->n_headers++] = (struct reply_header){name, value};
+    }
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * server.c - the daemon's life. The main thread starts it, then waits for signals and the minute.
+ */
+#include <server/server.h>
+
+#include <omp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <loss/compute.h>
+#include <server/http.h>
+#include <server/listen.h>
+#include <server/log.h>
+#include <server/machine.h>
+
+#define EXPIRE_SECONDS 60
+#define DRAIN_POLL_MS 10
+#define ABANDON_MS 5000  /* for calls to notice that they are cancelled */
+
+/* --- signals, which all threads block and the main thread fetches --- */
+
+static void signals_init(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* The signal that came within that time, or 0. */
+static int signals_wait(const sigset_t *set, int64_t ms)
+{
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    int                   got = sigtimedwait(set, NULL, &t);
+    return got > 0 ? got : 0;
+}
+
+/* Wait for up to ms, or until done(arg). During a drain another signal means: now. */
+static void drain_wait(const sigset_t *set, int64_t ms, bool (*done)(void *), void *arg)
+{
+    int64_t end = machine_clock() + ms * 1000;
+
+    while (machine_clock() < end && !(done != NULL && done(arg))) {
+        int again = signals_wait(set, DRAIN_POLL_MS);
+        if (again != 0) {
+            log_line(LOG_WARNING, "second signal: ending at once");
+            _exit(128 + again);
+        }
+    }
+}
+
+/* --- jobs of the executors --- */
+
+/* The compute executor's thread leads the team; the size of a team belongs to its leader. */
+static void size_team(void *arg)
+{
+    const struct server *s = arg;
+    omp_set_num_threads((int)s->conf->threads);
+}
+
+static void expire(void *arg)
+{
+    struct server    *s = arg;
+    struct loss_error err = {.status = LOSS_OK};
+
+    if (registry_expire(s->registry, &err) != LOSS_OK) {
+        log_line(LOG_WARNING, "cannot expire registries: %s", err.message);
+    }
+}
+
+/* --- start --- */
+
+static bool start_registry(struct server *s)
+{
+    const struct conf            *conf = s->conf;
+    const struct registry_options options = {.url = conf->store,
+                                             .ttl_seconds = conf->registry_ttl,
+                                             .idempotency_seconds = conf->idempotency_ttl};
+    struct loss_error             err = {.status = LOSS_OK};
+
+    if (registry_open(&options, &s->registry, &err) != LOSS_OK) {
+        log_line(LOG_ERROR, "cannot open the store %s: %s", conf->store, err.message);
+        return false;
+    }
+    return true;
+}
+
+static bool start_executors(struct server *s)
+{
+    const struct conf *conf = s->conf;
+
+    s->metrics = metrics_new();
+    s->compute = executor_new("compute", (size_t)conf->queue_jobs, (size_t)conf->queue_bytes);
+    s->store = executor_new("store", (size_t)conf->queue_jobs, (size_t)conf->queue_bytes);
+    if (s->metrics == NULL || s->compute == NULL || s->store == NULL ||
+        !executor_submit(s->compute, size_team, s, 0)) {
+        log_line(LOG_ERROR, "cannot start: no memory or no threads");
+        return false;
+    }
+    return true;
+}
+
+/* As many connections as were asked for need as many file descriptors. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool select_isa(const struct conf *conf)
+{
+    const char *name = conf_isa_name(conf);
+    if (name != NULL && !loss_isa_select(name)) {
+        log_line(LOG_ERROR, "--isa %s: this machine does not have it; auto picks %s", name, loss_isa());
+        return false;
+    }
+    return true;
+}
+
+static struct http *start(struct server *s, struct listener *listener)
+{
+    struct loss_error err = {.status = LOSS_OK};
+    struct http      *http = NULL;
+
+    raise_file_limit();
+    if (!select_isa(s->conf)) {
+        return NULL;
+    }
+    if (listen_open(s->conf->listen, listener, &err) != LOSS_OK) {
+        log_line(LOG_ERROR, "%s", err.message);
+        return NULL;
+    }
+    s->url = listener->url;
+    if (start_executors(s) && start_registry(s)) {
+        http = http_start(s, listener->fd);
+        if (http == NULL) {
+            log_line(LOG_ERROR, "cannot start the HTTP server");
+        }
+    } else {
+        close(listener->fd);
+    }
+    return http;
+}
+
+static void announce(const struct server *s, const struct listener *listener)
+{
+    const struct conf *conf = s->conf;
+
+    log_line(LOG_INFO, "lossd %s listening on %s (isa %s, %d compute and %d http threads, memory budget %lld MiB, store %s)",
+             loss_version(), s->url, loss_isa(), (int)conf->threads, (int)conf->http_threads,
+             (long long)(conf->memory_budget >> 20), conf->store);
+    if (!listener->loopback) {
+        log_line(LOG_WARNING, "%s can be reached from other machines, and there is no authentication", s->url);
+    }
+}
+
+/* --- end --- */
+
+static bool all_answered(void *arg)
+{
+    const struct server *s = arg;
+    return metrics_in_flight(s->metrics) == 0;
+}
+
+static bool none_suspended(void *arg)
+{
+    return http_suspended(arg) == 0;
+}
+
+/* Unready at once, refusing after the delay, then wait for what is in flight. False: calls had to be given up. */
+static bool drain(struct server *s, struct http *http, const sigset_t *signals)
+{
+    const struct conf *conf = s->conf;
+
+    atomic_store(&s->draining, true);
+    log_line(LOG_INFO, "draining: %llu requests in flight", (unsigned long long)metrics_in_flight(s->metrics));
+    drain_wait(signals, conf->drain_delay * 1000, NULL, NULL);
+    http_refuse(http);
+    drain_wait(signals, conf->drain_timeout * 1000, all_answered, s);
+    if (all_answered(s)) {
+        return true;
+    }
+    log_line(LOG_WARNING, "giving up %llu requests after --drain-timeout",
+             (unsigned long long)metrics_in_flight(s->metrics));
+    http_abandon(http);
+    drain_wait(signals, ABANDON_MS, none_suspended, http);
+    if (!none_suspended(http)) {
+        log_line(LOG_ERROR, "calls do not end: leaving without them");
+        _exit(1);
+    }
+    return false;
+}
+
+static void serve(struct server *s, const sigset_t *signals)
+{
+    int64_t next_expiry = machine_clock() + EXPIRE_SECONDS * INT64_C(1000000);
+
+    for (;;) {
+        int64_t left = (next_expiry - machine_clock()) / 1000;
+        if (left > 0) {
+            if (signals_wait(signals, left) != 0) {
+                return;
+            }
+        } else {
+            (void)executor_submit(s->store, expire, s, 0); /* a full queue has more urgent work: next minute, then */
+            next_expiry += EXPIRE_SECONDS * INT64_C(1000000);
+        }
+    }
+}
+
+int server_run(const struct conf *conf)
+{
+    struct server   s = {.conf = conf};
+    struct listener listener = {.fd = -1};
+    sigset_t        signals;
+    bool            ended_well = false;
+
+    s.budget.limit = (size_t)conf->memory_budget;
+    signals_init(&signals);
+    log_init(conf->log_format == CONF_LOG_JSON || (conf->log_format == CONF_LOG_AUTO && isatty(STDERR_FILENO) == 0),
+             (log_level)conf->log_level);
+    struct http *http = start(&s, &listener);
+    if (http != NULL) {
+        announce(&s, &listener);
+        serve(&s, &signals);
+        ended_well = drain(&s, http, &signals);
+        http_stop(http);
+        log_line(LOG_INFO, "stopped");
+    }
+    executor_free(s.compute);
+    executor_free(s.store);
+    registry_close(s.registry);
+    metrics_free(s.metrics);
+    return ended_well ? 0 : 1;
+}
