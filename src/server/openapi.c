@@ -39,16 +39,16 @@ struct operation {
 #define ENTRY_LINK                                                                                                     \
     {                                                                                                                  \
         "entry", "get_entry",                                                                                          \
-            "{\"registry\":\"$request.path.registry\",\"name\":\"$response.body#/name\","                              \
-            "\"step\":\"$response.body#/step\"}"                                                                       \
+            "{'registry':'$request.path.registry','name':'$response.body#/name',"                                      \
+            "'step':'$response.body#/step'}"                                                                           \
     }
 #define TOTAL_LINK                                                                                                     \
     {                                                                                                                  \
-        "total", "get_total_loss", "{\"registry\":\"$request.path.registry\"}"                                         \
+        "total", "get_total_loss", "{'registry':'$request.path.registry'}"                                             \
     }
 #define REGISTRY_LINK                                                                                                  \
     {                                                                                                                  \
-        "registry", "get_registry", "{\"registry\":\"$request.path.registry\"}"                                        \
+        "registry", "get_registry", "{'registry':'$request.path.registry'}"                                            \
     }
 
 static const struct operation operations[] = {
@@ -112,9 +112,9 @@ static const struct operation operations[] = {
      .adds = true,
      .problems = {404, 406, 408, 409, 413, 415, 422, 504},
      .links = {{"entry", "get_entry",
-                "{\"registry\":\"$request.body#/registry\",\"name\":\"$response.body#/entry/name\","
-                "\"step\":\"$response.body#/entry/step\"}"},
-               {"total", "get_total_loss", "{\"registry\":\"$request.body#/registry\"}"}}},
+                "{'registry':'$request.body#/registry','name':'$response.body#/entry/name',"
+                "'step':'$response.body#/entry/step'}"},
+               {"total", "get_total_loss", "{'registry':'$request.body#/registry'}"}}},
     {.method = "GET",
      .path = "/v1/registries",
      .id = "list_registries",
@@ -181,7 +181,7 @@ static const struct operation operations[] = {
      .id = "add_regularization_loss",
      .tag = "registries",
      .summary = "Add a regularization loss as it is",
-     .request = "EntryDraft",
+     .request = "RegularizationDraft",
      .answer = "Entry",
      .status = 201,
      .adds = true,
@@ -192,7 +192,7 @@ static const struct operation operations[] = {
      .id = "list_regularization_losses",
      .tag = "registries",
      .summary = "Regularization losses (tf.losses.get_regularization_losses)",
-     .answer = "EntryList",
+     .answer = "RegularizationList",
      .status = 200,
      .problems = {404}},
     {.method = "GET",
@@ -272,7 +272,7 @@ static void write_links(struct json_out *o, const struct operation *operation)
             json_out_open(o, '{');
             openapi_text(o, "operationId", link->operation);
             json_out_key(o, "parameters");
-            json_out_raw(o, link->parameters, strlen(link->parameters));
+            openapi_short(o, link->parameters);
             json_out_close(o, '}');
         }
     }
@@ -450,12 +450,6 @@ static void write_paths(struct json_out *o)
 
 static void write_info(struct json_out *o)
 {
-    static const char license[] = "{\"name\":\"Apache License 2.0\",\"identifier\":\"Apache-2.0\"}";
-    static const char servers[] = "[{\"url\":\"/\"}]";
-    static const char tags[] =
-        "[{\"name\":\"losses\",\"description\":\"What can be computed, and computing it.\"},"
-        "{\"name\":\"registries\",\"description\":\"Losses that were stored: TensorFlow's loss collections.\"},"
-        "{\"name\":\"operations\",\"description\":\"The server itself.\"}]";
     openapi_text(o, "openapi", "3.1.0");
     json_out_key(o, "info");
     json_out_open(o, '{');
@@ -466,12 +460,14 @@ static void write_info(struct json_out *o)
                  "The losses of tf.losses and more, over HTTP. The same request gives the same bytes. Numbers in an "
                  "answer are the shortest decimals that read back to the same value of its dtype.");
     json_out_key(o, "license");
-    json_out_raw(o, license, sizeof license - 1);
+    openapi_short(o, "{'name': 'Apache License 2.0', 'identifier': 'Apache-2.0'}");
     json_out_close(o, '}');
     json_out_key(o, "servers");
-    json_out_raw(o, servers, sizeof servers - 1);
+    openapi_short(o, "[{'url': '/'}]");
     json_out_key(o, "tags");
-    json_out_raw(o, tags, sizeof tags - 1);
+    openapi_short(o, "[{'name': 'losses', 'description': 'What can be computed, and computing it.'}, "
+                     "{'name': 'registries', 'description': 'Stored losses: the loss collections of TensorFlow.'}, "
+                     "{'name': 'operations', 'description': 'The server itself.'}]");
 }
 
 /* Indenting */

@@ -12,174 +12,196 @@
 #include <server/call.h>
 #include <server/catalog_json.h>
 
-#define REF(name) "{\"$ref\":\"#/components/schemas/" name "\"}"
-
+/* JSON in short, see openapi_short. */
 struct part {
     const char *name, *json;
 };
 
+/* clang-format off: a schema is laid out as JSON is. */
+
 /* Fixed schemas, in the order in which a reader meets them. */
 static const struct part schemas[] = {
-    {"Shape", "{\"type\":\"array\",\"maxItems\":8,\"items\":{\"type\":\"integer\",\"minimum\":0}}"},
-    {"Numbers", "{\"description\":\"A number, or an array of such: rectangular, nested at most 8 deep. true and false "
-                "are 1 and 0. NaN, Infinity and -Infinity are taken too, as Python writes them.\","
-                "\"anyOf\":[{\"type\":[\"number\",\"boolean\"]},{\"type\":\"array\",\"items\":" REF("Numbers") "}]}"},
-    {"FlatTensor", "{\"description\":\"Numbers in row-major order beside their shape.\",\"type\":\"object\","
-                   "\"required\":[\"shape\",\"data\"],\"additionalProperties\":false,\"properties\":{"
-                   "\"dtype\":" REF("TensorDtype") ",\"shape\":" REF(
-                       "Shape") ","
-                                "\"data\":{\"type\":\"array\",\"items\":{\"type\":[\"number\",\"boolean\"]}}}}"},
-    {"EncodedTensor",
-     "{\"description\":\"Little-endian numbers in row-major order, as base64 with padding.\","
-     "\"type\":\"object\",\"required\":[\"dtype\",\"shape\",\"base64\"],"
-     "\"additionalProperties\":false,\"properties\":{\"dtype\":" REF(
-         "TensorDtype") ","
-                        "\"shape\":" REF("Shape") ",\"base64\":{\"type\":\"string\",\"contentEncoding\":\"base64\"}}}"},
-    {"Tensor", "{\"anyOf\":[" REF("Numbers") "," REF("FlatTensor") "," REF("EncodedTensor") "]}"},
-    {"Value", "{\"description\":\"A number; null where it is not finite.\",\"type\":[\"number\",\"null\"]}"},
-    {"Values", "{\"description\":\"A number or an array of such, nested in its own shape.\",\"anyOf\":[" REF(
-                   "Value") ",{\"type\":\"array\",\"items\":" REF("Values") "}]}"},
-    {"Totals", "{\"description\":\"Every reduction of the same losses, as float64: the exact sum, and that sum divided "
-               "once.\",\"type\":\"object\",\"required\":[\"sum\",\"mean\",\"sum_over_batch_size\","
-               "\"sum_by_nonzero_weights\",\"batchmean\",\"weight_sum\",\"count\",\"nonzero_weights\"],"
-               "\"properties\":{\"sum\":" REF("Value") ",\"mean\":" REF("Value") ",\"sum_over_batch_size\":" REF("Valu"
-                                                                                                                 "e") ",\"sum_by_nonzero_weights\":" REF(
-                   "Value") ",\"batchmean\":" REF("Value") ",\"weight_sum\":" REF("Value") ",\"count\":{\"type\":"
-                                                                                           "\"integer\",\"minimum\":0},"
-                                                                                           "\"nonzero_weights\":{"
-                                                                                           "\"type\":\"integer\","
-                                                                                           "\"minimum\":0}}}"},
+    {"Shape", "{'type': 'array', 'maxItems': 8, 'items': {'type': 'integer', 'minimum': 0}}"},
+    {"Numbers",
+     "{'description': 'A number, or an array of such: rectangular, nested at most 8 deep. true and false are "
+     "1 and 0. NaN, Infinity and -Infinity are taken too, as Python writes them.', "
+     "'anyOf': [{'type': ['number', 'boolean']}, {'type': 'array', 'items': <Numbers>}]}"},
+    {"FlatTensor", "{'description': 'Numbers in row-major order beside their shape.', 'type': 'object', "
+                   "'required': ['shape', 'data'], 'additionalProperties': false, "
+                   "'properties': {"
+                   "'dtype': <TensorDtype>, 'shape': <Shape>, "
+                   "'data': {'type': 'array', 'items': {'type': ['number', 'boolean']}}}}"},
+    {"EncodedTensor", "{'description': 'Little-endian numbers in row-major order, as base64 with padding.', "
+                      "'type': 'object', 'required': ['dtype', 'shape', 'base64'], 'additionalProperties': false, "
+                      "'properties': {"
+                      "'dtype': <TensorDtype>, 'shape': <Shape>, "
+                      "'base64': {'type': 'string', 'contentEncoding': 'base64'}}}"},
+    {"Tensor", "{'anyOf': [<Numbers>, <FlatTensor>, <EncodedTensor>]}"},
+    {"Value", "{'description': 'A number; null where it is not finite.', 'type': ['number', 'null']}"},
+    {"Values", "{'description': 'A number or an array of such, nested in its own shape.', "
+               "'anyOf': [<Value>, {'type': 'array', 'items': <Values>}]}"},
+    {"Totals",
+     "{'description': 'Every reduction of the same losses, as float64: the exact sum, and that sum divided once.', "
+     "'type': 'object', "
+     "'required': ["
+     "'sum', 'mean', 'sum_over_batch_size', 'sum_by_nonzero_weights', 'batchmean', 'weight_sum', "
+     "'count', 'nonzero_weights'], "
+     "'properties': {"
+     "'sum': <Value>, 'mean': <Value>, 'sum_over_batch_size': <Value>, "
+     "'sum_by_nonzero_weights': <Value>, 'batchmean': <Value>, 'weight_sum': <Value>, "
+     "'count': {'type': 'integer', 'minimum': 0}, 'nonzero_weights': {'type': 'integer', 'minimum': 0}}}"},
     {"Answer",
-     "{\"description\":\"A computed loss.\",\"type\":\"object\",\"required\":[\"reduction\",\"dtype\","
-     "\"totals\"],\"properties\":{"
-     "\"loss\":{\"description\":\"What reduction names; absent with none.\",\"type\":[\"number\",\"null\"]},"
-     "\"reduction\":" REF("ReductionName") ",\"dtype\":" REF(
-         "Dtype") ","
-                  "\"losses\":{\"description\":\"The weighted, unreduced losses.\",\"allOf\":[" REF(
-                      "Values") "]},"
-                                "\"shape\":{\"description\":\"Of losses.\",\"allOf\":[" REF(
-                                    "Shape") "]},"
-                                             "\"totals\":" REF(
-                                                 "Totals") ","
-                                                           "\"nonfinite\":{\"description\":\"How many values of losses "
-                                                           "and gradients are not finite; absent where "
-                                                           "all are.\",\"type\":\"integer\",\"minimum\":1},"
-                                                           "\"gradients\":{\"description\":\"Of loss (with reduction "
-                                                           "none: of the sum of losses), by input, each "
-                                                           "in its input's "
-                                                           "shape.\",\"type\":\"object\",\"additionalProperties\":" REF(
-                                                               "Values") "},"
-                                                                         "\"entry\":" REF("Entry") "}}"},
-    {"Name", "{\"description\":\"1 to 512 bytes of UTF-8 without control characters.\",\"type\":\"string\","
-             "\"minLength\":1,\"maxLength\":512}"},
-    {"Step", "{\"type\":\"integer\",\"minimum\":0,\"maximum\":9007199254740992}"},
-    {"Entry",
-     "{\"description\":\"A loss that a registry keeps.\",\"type\":\"object\",\"required\":[\"name\",\"loss\","
-     "\"step\",\"collection\",\"added_at\"],\"properties\":{\"name\":" REF("Name") ",\"loss\":" REF(
-         "Value") ",\"step\":" REF("Step") ",\"collection\":" REF("Name") ",\"dtype\":{\"type\":[\"string\",\"null\"]},"
-                                                                          "\"reduction\":{\"type\":[\"string\","
-                                                                          "\"null\"]},"
-                                                                          "\"added_at\":{\"type\":\"string\","
-                                                                          "\"format\":\"date-time\"}}}"},
-    {"EntryDraft",
-     "{\"description\":\"A loss to add as it is.\",\"type\":\"object\",\"required\":[\"loss\"],"
-     "\"additionalProperties\":false,\"properties\":{\"loss\":{\"type\":\"number\"},\"name\":" REF(
-         "Name") ",\"step\":" REF("Step") ",\"collection\":" REF("Name") "},"
-                                                                         "\"examples\":[{\"loss\":0.5,\"name\":\"head/"
-                                                                         "xent\",\"step\":0}]}"},
-    {"EntryList", "{\"type\":\"object\",\"required\":[\"losses\"],\"properties\":{\"losses\":{\"type\":\"array\","
-                  "\"items\":" REF("Entry") "},\"next_cursor\":{\"type\":\"string\"}}}"},
+     "{'description': 'A computed loss.', 'type': 'object', 'required': ['reduction', 'dtype', 'totals'], "
+     "'properties': {"
+     "'loss': {'description': 'What reduction names; absent with none.', 'type': ['number', 'null']}, "
+     "'reduction': <ReductionName>, 'dtype': <Dtype>, "
+     "'losses': {'description': 'The weighted, unreduced losses.', 'allOf': [<Values>]}, "
+     "'shape': {'description': 'Of losses.', 'allOf': [<Shape>]}, 'totals': <Totals>, "
+     "'nonfinite': {"
+     "'description': 'How many values of losses and gradients are not finite; absent where all are.', "
+     "'type': 'integer', 'minimum': 1}, "
+     "'gradients': {"
+     "'description': 'Of loss (with reduction none: of the sum of losses), by input, each in the shape of its input.', "
+     "'type': 'object', 'additionalProperties': <Values>}, "
+     "'entry': <Entry>}}"},
+    {"Name", "{'description': '1 to 512 bytes of UTF-8 without control characters.', 'type': 'string', "
+             "'minLength': 1, 'maxLength': 512}"},
+    {"Step", "{'type': 'integer', 'minimum': 0, 'maximum': 9007199254740992}"},
+    {"Entry", "{'description': 'A loss that a registry keeps; dtype and reduction where it was computed here.', "
+              "'type': 'object', 'required': ['name', 'loss', 'step', 'collection', 'added_at'], "
+              "'properties': {"
+              "'name': <Name>, 'loss': <Value>, 'step': <Step>, 'collection': <Name>, 'dtype': <Dtype>, "
+              "'reduction': <ReductionName>, 'added_at': {'type': 'string', 'format': 'date-time'}}}"},
+    {"EntryDraft", "{'description': 'A loss to add as it is.', 'type': 'object', 'required': ['loss'], "
+                   "'additionalProperties': false, "
+                   "'properties': {'loss': {'type': 'number'}, 'name': <Name>, 'step': <Step>, 'collection': <Name>}, "
+                   "'examples': [{'loss': 0.5, 'name': 'head/xent', 'step': 0}]}"},
+    {"RegularizationDraft",
+     "{'description': 'A regularization loss to add as it is.', 'type': 'object', 'required': ['loss'], "
+     "'additionalProperties': false, "
+     "'properties': {'loss': {'type': 'number'}, 'name': <Name>, 'step': <Step>}, "
+     "'examples': [{'loss': 0.1, 'name': 'kernel/l2', 'step': 0}]}"},
+    {"EntryList", "{'type': 'object', 'required': ['losses'], "
+                  "'properties': {'losses': {'type': 'array', 'items': <Entry>}, 'next_cursor': {'type': 'string'}}}"},
+    {"RegularizationList",
+     "{'type': 'object', 'required': ['regularization_losses'], "
+     "'properties': {"
+     "'regularization_losses': {'type': 'array', 'items': <Entry>}, 'next_cursor': {'type': 'string'}}}"},
     {"RegularizationTotal",
-     "{\"type\":\"object\",\"required\":[\"regularization_loss\",\"count\"],\"properties\":{"
-     "\"regularization_loss\":" REF("Value") ",\"count\":{\"type\":\"integer\",\"minimum\":0}}}"},
-    {"RegistryTotal",
-     "{\"type\":\"object\",\"required\":[\"total_loss\",\"count\"],\"properties\":{\"total_loss\":" REF(
-         "Value") ",\"count\":{\"type\":\"integer\",\"minimum\":1}}}"},
+     "{'type': 'object', 'required': ['regularization_loss', 'count'], "
+     "'properties': {'regularization_loss': <Value>, 'count': {'type': 'integer', 'minimum': 0}}}"},
+    {"RegistryTotal", "{'type': 'object', 'required': ['total_loss', 'count'], "
+                      "'properties': {'total_loss': <Value>, 'count': {'type': 'integer', 'minimum': 1}}}"},
     {"RegistryInfo",
-     "{\"type\":\"object\",\"required\":[\"registry\",\"entries\",\"steps\",\"updated_at\"],"
-     "\"properties\":{\"registry\":" REF(
-         "Name") ",\"entries\":{\"type\":\"integer\",\"minimum\":0},"
-                 "\"steps\":{\"type\":\"integer\",\"minimum\":0},\"latest_step\":{\"type\":[\"integer\",\"null\"]},"
-                 "\"updated_at\":{\"type\":\"string\",\"format\":\"date-time\"},"
-                 "\"ttl\":{\"type\":[\"integer\",\"null\"]}}}"},
-    {"RegistryList", "{\"type\":\"object\",\"required\":[\"registries\"],\"properties\":{\"registries\":{\"type\":"
-                     "\"array\",\"items\":" REF("RegistryInfo") "},\"next_cursor\":{\"type\":\"string\"}}}"},
-    {"RegistryOptions", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"ttl\":{\"description\":"
-                        "\"Seconds after the last write at which the registry is forgotten.\",\"type\":\"integer\","
-                        "\"minimum\":0}}}"},
-    {"Removed", "{\"type\":\"object\",\"required\":[\"removed\"],\"properties\":{\"removed\":{\"type\":\"integer\","
-                "\"minimum\":0}}}"},
-    {"Loss", "{\"description\":\"What a loss is and takes.\",\"type\":\"object\",\"required\":[\"name\",\"aliases\","
-             "\"summary\",\"formula\",\"kind\",\"inputs\",\"parameters\",\"default_reduction\",\"source\"],"
-             "\"properties\":{\"name\":{\"type\":\"string\"},\"aliases\":{\"type\":\"array\",\"items\":{\"type\":"
-             "\"string\"}},\"alias_defaults\":{\"type\":\"object\"},\"summary\":{\"type\":\"string\"},"
-             "\"formula\":{\"type\":\"string\"},\"kind\":{\"enum\":[\"elementwise\",\"rowwise\",\"samplewise\","
-             "\"whole\"]},\"inputs\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"
-             "\"parameters\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"
-             "\"default_reduction\":" REF("ReductionName") ",\"collection\":{\"type\":\"string\"},"
-                                                           "\"accumulable\":{\"type\":\"boolean\"},\"accuracy\":{"
-                                                           "\"type\":\"object\",\"properties\":{\"ulp\":{"
-                                                           "\"type\":\"integer\"}}},\"source\":{\"type\":\"string\"},"
-                                                           "\"example\":{\"type\":\"object\"}}}"},
-    {"LossList", "{\"type\":\"object\",\"required\":[\"losses\"],\"properties\":{\"losses\":{\"type\":\"array\","
-                 "\"items\":" REF("Loss") "}}}"},
-    {"Health", "{\"type\":\"object\",\"required\":[\"status\"],\"properties\":{\"status\":{\"type\":\"string\"}}}"},
-    {"Index", "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"version\":{\"type\":\"string\"},"
-              "\"links\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}"},
-    {"Document", "{\"type\":\"object\"}"},
+     "{'type': 'object', 'required': ['registry', 'entries', 'steps', 'latest_step', 'updated_at'], "
+     "'properties': {"
+     "'registry': <Name>, 'entries': {'type': 'integer', 'minimum': 0}, "
+     "'steps': {'type': 'integer', 'minimum': 0}, 'latest_step': {'type': ['integer', 'null']}, "
+     "'updated_at': {'type': 'string', 'format': 'date-time'}, "
+     "'ttl': {"
+     "'description': 'Seconds; absent where it is that of the server.', 'type': 'integer', 'minimum': 1}}}"},
+    {"RegistryList", "{'type': 'object', 'required': ['registries'], "
+                     "'properties': {"
+                     "'registries': {'type': 'array', 'items': <RegistryInfo>}, 'next_cursor': {'type': 'string'}}}"},
+    {"RegistryOptions", "{'type': 'object', 'additionalProperties': false, "
+                        "'properties': {"
+                        "'ttl': {"
+                        "'description': 'Seconds after the last write at which the registry is forgotten.', "
+                        "'type': 'integer', 'minimum': 1, 'maximum': 3155760000}}}"},
+    {"Removed", "{'type': 'object', 'required': ['removed'], "
+                "'properties': {'removed': {'type': 'integer', 'minimum': 0}}}"},
+    {"Loss", "{'description': 'What a loss is and takes.', 'type': 'object', "
+             "'required': ["
+             "'name', 'aliases', 'summary', 'formula', 'kind', 'inputs', 'parameters', 'default_reduction', "
+             "'source'], "
+             "'properties': {"
+             "'name': {'type': 'string'}, 'aliases': {'type': 'array', 'items': {'type': 'string'}}, "
+             "'alias_defaults': {'type': 'object'}, 'summary': {'type': 'string'}, "
+             "'formula': {'type': 'string'}, "
+             "'kind': {'enum': ['elementwise', 'rowwise', 'samplewise', 'whole']}, "
+             "'inputs': {'type': 'array', 'items': {'type': 'object'}}, "
+             "'parameters': {'type': 'array', 'items': {'type': 'object'}}, "
+             "'default_reduction': <ReductionName>, 'collection': {'type': 'string'}, "
+             "'accumulable': {'type': 'boolean'}, "
+             "'accuracy': {'type': 'object', 'properties': {'ulp': {'type': 'integer'}}}, "
+             "'source': {'type': 'string'}, 'example': {'type': 'object'}}}"},
+    {"LossList", "{'type': 'object', 'required': ['losses'], "
+                 "'properties': {'losses': {'type': 'array', 'items': <Loss>}}}"},
+    {"Health", "{'type': 'object', 'required': ['status'], 'properties': {'status': {'type': 'string'}}}"},
+    {"Index", "{'type': 'object', "
+              "'properties': {"
+              "'name': {'type': 'string'}, 'version': {'type': 'string'}, "
+              "'links': {'type': 'array', 'items': {'type': 'string'}}}}"},
+    {"Document", "{'type': 'object'}"},
+    {"Problem", "{'description': 'What went wrong (RFC 9457).', 'type': 'object', "
+                "'required': ['type', 'title', 'status', 'detail', 'code'], "
+                "'properties': {"
+                "'type': {'type': 'string', 'format': 'uri-reference'}, 'title': {'type': 'string'}, "
+                "'status': {'type': 'integer'}, 'detail': {'type': 'string'}, 'code': <ProblemCode>, "
+                "'pointer': {"
+                "'description': 'JSON pointer into the body to what is to blame.', 'type': 'string', "
+                "'format': 'json-pointer'}, "
+                "'parameter': {'description': 'The query parameter or header to blame.', 'type': 'string'}, "
+                "'request_id': {'type': 'string'}}}"},
 };
 
 /* Query fields and headers. */
 static const struct part parameters[] = {
-    {"dtype", "{\"name\":\"dtype\",\"in\":\"query\",\"description\":\"Of inputs and answer; wins over the body.\","
-              "\"schema\":" REF("Dtype") "}"},
-    {"nonfinite", "{\"name\":\"nonfinite\",\"in\":\"query\",\"description\":\"How values that are not finite are "
-                  "written: null, or as NaN, Infinity, -Infinity.\",\"schema\":{\"enum\":[\"null\",\"literal\"],"
-                  "\"default\":\"null\"}}"},
-    {"strict", "{\"name\":\"strict\",\"in\":\"query\",\"description\":\"Refuse NaN, Infinity and -Infinity in the "
-               "body.\",\"schema\":{\"type\":\"boolean\",\"default\":false}}"},
-    {"scope", "{\"name\":\"scope\",\"in\":\"query\",\"description\":\"A regular expression, matched from the start of "
-              "the name.\",\"schema\":{\"type\":\"string\"}}"},
-    {"collection", "{\"name\":\"collection\",\"in\":\"query\",\"description\":\"Only entries of this collection.\","
-                   "\"schema\":" REF("Name") "}"},
-    {"step", "{\"name\":\"step\",\"in\":\"query\",\"description\":\"A whole number, or all where entries are listed; "
-             "the latest where it is absent.\",\"schema\":{\"type\":\"string\",\"pattern\":\"^([0-9]+|all)$\"}}"},
-    {"limit", "{\"name\":\"limit\",\"in\":\"query\",\"description\":\"At most so many a page.\",\"schema\":{\"type\":"
-              "\"integer\",\"minimum\":1,\"default\":1000}}"},
-    {"cursor", "{\"name\":\"cursor\",\"in\":\"query\",\"description\":\"next_cursor of the page before.\","
-               "\"schema\":{\"type\":\"string\"}}"},
-    {"add_regularization_losses", "{\"name\":\"add_regularization_losses\",\"in\":\"query\",\"schema\":{\"type\":"
-                                  "\"boolean\",\"default\":true}}"},
-    {"Idempotency-Key", "{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"description\":\"A repeat with the same key "
-                        "and bytes adds nothing and gets the first answer.\",\"schema\":{\"type\":\"string\","
-                        "\"minLength\":1,\"maxLength\":255,\"pattern\":\"^[!-~]+$\"}}"},
-    {"X-Request-Timeout-Ms", "{\"name\":\"X-Request-Timeout-Ms\",\"in\":\"header\",\"description\":\"A deadline.\","
-                             "\"schema\":{\"type\":\"integer\",\"minimum\":1}}"},
-    {"X-Request-Id", "{\"name\":\"X-Request-Id\",\"in\":\"header\",\"description\":\"Answered as it is; made up where "
-                     "it is absent.\",\"schema\":{\"type\":\"string\",\"maxLength\":128}}"},
+    {"dtype", "{'name': 'dtype', 'in': 'query', 'description': 'Of inputs and answer; wins over the body.', "
+              "'schema': <Dtype>}"},
+    {"nonfinite", "{'name': 'nonfinite', 'in': 'query', "
+                  "'description': 'How values that are not finite are written: null, or as NaN, Infinity, -Infinity.', "
+                  "'schema': {'enum': ['null', 'literal'], 'default': 'null'}}"},
+    {"strict", "{'name': 'strict', 'in': 'query', 'description': 'Refuse NaN, Infinity and -Infinity in the body.', "
+               "'schema': {'type': 'boolean', 'default': false}}"},
+    {"scope", "{'name': 'scope', 'in': 'query', "
+              "'description': 'A regular expression, matched from the start of the name.', "
+              "'schema': {'type': 'string'}}"},
+    {"collection", "{'name': 'collection', 'in': 'query', 'description': 'Only entries of this collection.', "
+                   "'schema': <Name>}"},
+    {"step", "{'name': 'step', 'in': 'query', "
+             "'description': 'A whole number, or all where entries are listed; the latest where it is absent.', "
+             "'schema': {'type': 'string', 'pattern': '^([0-9]+|all)$'}}"},
+    {"limit", "{'name': 'limit', 'in': 'query', 'description': 'At most so many a page.', "
+              "'schema': {'type': 'integer', 'minimum': 1, 'default': 1000}}"},
+    {"cursor", "{'name': 'cursor', 'in': 'query', 'description': 'next_cursor of the page before.', "
+               "'schema': {'type': 'string'}}"},
+    {"add_regularization_losses",
+     "{'name': 'add_regularization_losses', 'in': 'query', 'schema': {'type': 'boolean', 'default': true}}"},
+    {"Idempotency-Key",
+     "{'name': 'Idempotency-Key', 'in': 'header', "
+     "'description': 'A repeat with the same key and bytes adds nothing and gets the first answer.', "
+     "'schema': {'type': 'string', 'minLength': 1, 'maxLength': 255, 'pattern': '^[!-~]+$'}}"},
+    {"X-Request-Timeout-Ms", "{'name': 'X-Request-Timeout-Ms', 'in': 'header', 'description': 'A deadline.', "
+                             "'schema': {'type': 'integer', 'minimum': 1}}"},
+    {"X-Request-Id", "{'name': 'X-Request-Id', 'in': 'header', "
+                     "'description': 'Answered as it is; made up where it is absent.', "
+                     "'schema': {'type': 'string', 'maxLength': 128}}"},
 };
 
-/* What call_fields hold. gradients, reduction and dtype are generated. */
+/* What call_fields hold; gradients and reduction are generated. */
 #define FIELD_weights                                                                                                  \
-    "{\"description\":\"A scalar, or of the losses' rank with each dimension 1 or equal.\",\"allOf\":[" REF(           \
-        "Tensor") "],\"default\":1}"
+    "{'description': 'A scalar, or of the rank of the losses with each dimension 1 or equal.', "                       \
+    "'allOf': [<Tensor>], 'default': 1}"
 #define FIELD_reduction NULL
 #define FIELD_gradients NULL
 #define FIELD_losses                                                                                                   \
-    "{\"description\":\"false leaves the per-sample losses out of the "                                                \
-    "answer.\",\"type\":\"boolean\",\"default\":true}"
-#define FIELD_dtype                                                                                                    \
-    "{\"description\":\"Of the inputs and the answer.\",\"allOf\":[" REF("Dtype") "],\"default\":\"float32\"}"
+    "{'description': 'false leaves the per-sample losses out of the answer.', 'type': 'boolean', "                     \
+    "'default': true}"
+#define FIELD_dtype "{'description': 'Of the inputs and the answer.', 'allOf': [<Dtype>], 'default': 'float32'}"
 #define FIELD_weights_mask                                                                                             \
-    "{\"description\":\"Skip elements of weight 0 instead of multiplying "                                             \
-    "them.\",\"type\":\"boolean\",\"default\":false}"
-#define FIELD_registry "{\"description\":\"Adds the loss to this registry.\",\"allOf\":[" REF("Name") "]}"
+    "{'description': 'Skip elements of weight 0 instead of multiplying them.', 'type': 'boolean', "                    \
+    "'default': false}"
+#define FIELD_registry "{'description': 'Adds the loss to this registry.', 'allOf': [<Name>]}"
 #define FIELD_name                                                                                                     \
-    "{\"description\":\"Of the registry's entry; the loss's own where it is absent.\",\"allOf\":[" REF("Name") "]}"
-#define FIELD_collection "{\"description\":\"Of the registry's entry.\",\"allOf\":[" REF("Name") "]}"
-#define FIELD_step "{\"description\":\"Of the registry's entry.\",\"allOf\":[" REF("Step") "],\"default\":0}"
+    "{'description': 'Of the entry in the registry; the name of the loss where it is absent.', "                       \
+    "'allOf': [<Name>]}"
+#define FIELD_collection "{'description': 'Of the entry in the registry.', 'allOf': [<Name>]}"
+#define FIELD_step "{'description': 'Of the entry in the registry.', 'allOf': [<Step>], 'default': 0}"
 #define FIELD_accumulate                                                                                               \
-    "{\"description\":\"Merge into the entry of that name and step; not offered yet.\",\"const\":false}"
+    "{'description': 'Merge into the entry of that name and step; not offered yet.', 'const': false}"
+
+/* clang-format on */
 
 static const struct part fields[] = {
 #define FIELD_PART(name) {#name, FIELD_##name},
@@ -191,6 +213,36 @@ void openapi_text(struct json_out *o, const char *key, const char *text)
 {
     json_out_key(o, key);
     json_out_string(o, text);
+}
+
+#define REF_HEAD "{\"$ref\":\"#/components/schemas/"
+#define REF_TAIL "\"}"
+
+/* Longer than the short form by at most this for each of its references. */
+enum { REF_EXTRA = sizeof REF_HEAD + sizeof REF_TAIL };
+
+void openapi_short(struct json_out *o, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    for (const char *p = strchr(text, '<'); p != NULL; p = strchr(p + 1, '<')) {
+        size += REF_EXTRA;
+    }
+    char *json = loss_arena_alloc(o->arena, size, 1);
+    if (json == NULL) {
+        o->failed = true;
+        return;
+    }
+    char *out = json;
+    for (const char *p = text; *p != '\0'; p++) {
+        const char *insert = *p == '<' ? REF_HEAD : *p == '>' ? REF_TAIL : *p == '\'' ? "\"" : NULL;
+        if (insert == NULL) {
+            *out++ = *p;
+        } else {
+            memcpy(out, insert, strlen(insert));
+            out += strlen(insert);
+        }
+    }
+    json_out_raw(o, json, (size_t)(out - json));
 }
 
 void openapi_ref(struct json_out *o, const char *section, const char *name)
@@ -229,7 +281,7 @@ static void write_parts(struct json_out *o, const struct part *parts, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         json_out_key(o, parts[i].name);
-        json_out_raw(o, parts[i].json, strlen(parts[i].json));
+        openapi_short(o, parts[i].json);
     }
 }
 
@@ -300,15 +352,6 @@ static void write_enums(struct json_out *o)
     close_enum(o);
 }
 
-static const char problem_schema[] =
-    "{\"description\":\"What went wrong (RFC 9457).\",\"type\":\"object\",\"required\":[\"type\",\"title\",\"status\","
-    "\"detail\",\"code\"],\"properties\":{\"type\":{\"type\":\"string\",\"format\":\"uri-reference\"},"
-    "\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},"
-    "\"code\":" REF("ProblemCode") ",\"pointer\":{\"description\":\"JSON pointer into the body to what is to blame.\","
-                                   "\"type\":\"string\",\"format\":\"json-pointer\"},\"parameter\":{\"description\":"
-                                   "\"The query parameter or header to "
-                                   "blame.\",\"type\":\"string\"},\"request_id\":{\"type\":\"string\"}}}";
-
 /* Requests */
 
 static void write_bounds(struct json_out *o, const struct loss_param *param)
@@ -325,10 +368,6 @@ static void write_bounds(struct json_out *o, const struct loss_param *param)
 
 static void write_param_type(struct json_out *o, const struct loss_param *param)
 {
-    static const char tensor[] = "[" REF("Tensor") "]";
-    static const char number_or_tensor[] = "[{\"type\":\"number\"}," REF("Tensor") "]";
-    static const char axes[] = "[{\"type\":\"integer\"},{\"type\":\"array\",\"maxItems\":8,\"items\":{\"type\":"
-                               "\"integer\"}}]";
     switch (param->type) {
     case LOSS_NUMBER:
         openapi_text(o, "type", "number");
@@ -350,15 +389,15 @@ static void write_param_type(struct json_out *o, const struct loss_param *param)
         break;
     case LOSS_VECTOR:
         json_out_key(o, "anyOf");
-        json_out_raw(o, tensor, sizeof tensor - 1);
+        openapi_short(o, "[<Tensor>]");
         break;
     case LOSS_NUMBER_OR_VECTOR:
         json_out_key(o, "anyOf");
-        json_out_raw(o, number_or_tensor, sizeof number_or_tensor - 1);
+        openapi_short(o, "[{'type': 'number'}, <Tensor>]");
         break;
     case LOSS_AXES:
         json_out_key(o, "anyOf");
-        json_out_raw(o, axes, sizeof axes - 1);
+        openapi_short(o, "[{'type': 'integer'}, {'type': 'array', 'maxItems': 8, 'items': {'type': 'integer'}}]");
         break;
     }
 }
@@ -395,24 +434,23 @@ static void write_input(struct json_out *o, const struct loss_input *input)
     json_out_open(o, '{');
     openapi_text(o, "description", text);
     json_out_key(o, "allOf");
-    json_out_raw(o, "[" REF("Tensor") "]", strlen("[" REF("Tensor") "]"));
+    openapi_short(o, "[<Tensor>]");
     json_out_close(o, '}');
     for (const char *const *alias = input->aliases; alias != NULL && *alias != NULL; alias++) {
         write_alias_of(o, *alias, input->name);
         json_out_key(o, "allOf");
-        json_out_raw(o, "[" REF("Tensor") "]", strlen("[" REF("Tensor") "]"));
+        openapi_short(o, "[<Tensor>]");
         json_out_close(o, '}');
     }
 }
 
 static void write_gradients_field(struct json_out *o, const struct loss_desc *desc)
 {
-    static const char boolean[] = "{\"type\":\"boolean\"}";
     json_out_open(o, '{');
     openapi_text(o, "description", "true: with respect to the main input; or the inputs to differentiate by.");
     json_out_key(o, "anyOf");
     json_out_open(o, '[');
-    json_out_raw(o, boolean, sizeof boolean - 1);
+    openapi_short(o, "{'type': 'boolean'}");
     json_out_open(o, '{');
     openapi_text(o, "type", "array");
     json_out_key(o, "items");
@@ -469,7 +507,7 @@ static void write_properties(struct json_out *o, const struct loss_desc *desc)
         } else if (strcmp(fields[i].name, "gradients") == 0) {
             write_gradients_field(o, desc);
         } else {
-            json_out_raw(o, fields[i].json, strlen(fields[i].json));
+            openapi_short(o, fields[i].json);
         }
     }
     json_out_close(o, '}');
@@ -608,8 +646,6 @@ void openapi_components(struct json_out *o)
     json_out_open(o, '{');
     write_enums(o);
     write_parts(o, schemas, sizeof schemas / sizeof *schemas);
-    json_out_key(o, "Problem");
-    json_out_raw(o, problem_schema, sizeof problem_schema - 1);
     write_any_request(o);
     for (size_t i = 0; i < loss_catalog_count(); i++) {
         write_request(o, loss_catalog_at(i));

@@ -11,6 +11,9 @@
 /* The value of "components": schemas, parameters and responses. */
 void openapi_components(struct json_out *o);
 
+/* A value in short: ' stands for ", and <Name> for a reference to the schema of that name. */
+void openapi_short(struct json_out *o, const char *text);
+
 /* Small pieces that paths need too. */
 void openapi_text(struct json_out *o, const char *key, const char *text);      /* "key": "text" */
 void openapi_ref(struct json_out *o, const char *section, const char *name);   /* {"$ref": "#/components/..."} */
