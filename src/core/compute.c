@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * compute.c - the driver: cuts a bound call into blocks, runs the kernel on each, weighs, sums and scales.
+ *
+ * Blocks depend on the shape alone and every sum over blocks is exact, so neither the number of threads nor the
+ * order in which they finish shows in the result.
+ */
+#include <math.h>
+#include <omp.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "bind.h"
+#include "isa.h"
+#include "rows.h"
+#include "weigh.h"
+
+#define ALIGNMENT 64
+#define PARALLEL_ELEMENTS 65536 /* below this a team costs more than it saves */
+
+/* One computation under way; constant while blocks run, but for `stop` and disjoint pieces of the arrays. */
+struct run {
+    const struct loss__plan  *plan;
+    const struct loss__weigh *weigh;
+    struct loss_answer       *answer;
+    size_t                    n, c;         /* rows of the main input, and their length */
+    size_t                    block_rows, blocks;
+    size_t                    size;         /* bytes of one number of the call's dtype */
+    bool                      wide;         /* float64 */
+    bool                      whole;
+    bool                      slopes;       /* gradients of inputs are wanted and not all 0 */
+    double                    divisor;      /* of the reduction, for gradients */
+    double                   *raw;          /* [losses] unweighted losses, where the weights' gradient needs them */
+    double                   *factor;       /* [losses] row factors, likewise */
+    atomic_bool               stop;
+};
+
+/* What one thread works with. */
+struct lane {
+    double         *w, *g, *loss; /* [block_rows] */
+    double         *high, *low;   /* [block_rows] */
+    void           *out;          /* [block_rows] losses that nobody wants */
+    size_t         *row, *place;  /* [block_rows] offsets of rows, and of weights */
+    size_t         *column;       /* [c] offsets of the elements of a sample that are not masked */
+    size_t         *offsets;      /* [c] scratch for them */
+    double         *own;          /* [c] their weights */
+    void           *in[LOSS_MAX_INPUTS], *grad[LOSS_MAX_INPUTS]; /* [block_rows * c] gathered */
+    struct loss_sum sum, terms;
+    uint64_t        nonzero, nonfinite;
+};
+
+extern const struct loss__weigh loss__weigh_builds_baseline, loss__weigh_builds_v3, loss__weigh_builds_v4;
+
+static const struct loss__weigh *weigh_in_use(void)
+{
+    static const struct loss__weigh *const builds[LOSS__ISA_COUNT] = LOSS__ISA_TABLE(loss__weigh_builds);
+    return builds[loss__isa_index()];
+}
+
+typedef void block_task(struct run *run, struct lane *lane, size_t k);
+
+static void *at(void *data, size_t i, size_t size)
+{
+    return (char *)data + i * size;
+}
+
+static bool gathers(const struct run *run)
+{
+    return !run->plan->rows.contiguous || run->plan->masked_elements;
+}
+
+/* Scratch for one thread, all of it before any thread starts. */
+static bool lane_init(struct run *run, struct lane *lane, struct loss_arena *arena)
+{
+    const struct loss__plan *plan = run->plan;
+    size_t rows = run->block_rows < run->n ? run->block_rows : run->n;
+    rows = rows == 0 ? 1 : rows;
+    *lane = (struct lane){0};
+    loss_sum_init(&lane->sum);
+    loss_sum_init(&lane->terms);
+    bool ok = true;
+#define TAKE(field, bytes) ok = ok && (lane->field = loss_arena_alloc(arena, (bytes), ALIGNMENT)) != NULL
+    TAKE(w, rows * sizeof(double));
+    TAKE(g, rows * sizeof(double));
+    TAKE(loss, rows * sizeof(double));
+    TAKE(high, rows * sizeof(double));
+    TAKE(low, rows * sizeof(double));
+    TAKE(out, rows * sizeof(double));
+    TAKE(row, rows * sizeof(size_t));
+    TAKE(place, rows * sizeof(size_t));
+    if (plan->masked_elements) {
+        TAKE(column, run->c * sizeof(size_t));
+        TAKE(offsets, run->c * sizeof(size_t));
+        TAKE(own, run->c * sizeof(double));
+    }
+    for (int i = 0; gathers(run) && i < LOSS_MAX_INPUTS; i++) {
+        if (plan->input[i].data != NULL && !plan->lead[i]) {
+            TAKE(in[i], rows * run->c * loss_dtype_size(plan->input[i].dtype));
+            TAKE(grad[i], rows * run->c * run->size);
+        }
+    }
+#undef TAKE
+    /* Weights that are all alike are written once for all blocks. */
+    if (ok && plan->weights.constant) {
+        loss__weights_fill(&plan->weights, 0, rows, lane->place, lane->w);
+        run->weigh->upstream(lane->w, run->divisor, rows, lane->g);
+    }
+    return ok;
+}
+
+/* The elements of sample `b` whose weight is not 0; how many. */
+static size_t present_columns(const struct run *run, struct lane *lane, size_t b)
+{
+    loss__weights_fill_sample(&run->plan->weights, b, run->c, lane->offsets, lane->own);
+    size_t n = 0;
+    for (size_t j = 0; j < run->c; j++) {
+        lane->column[n] = j;
+        n += lane->own[j] != 0;
+    }
+    return n;
+}
+
+/* A block and where its rows come from. */
+struct piece {
+    struct loss__block block;
+    const size_t      *column; /* NULL: rows lie contiguous */
+};
+
+static struct piece piece_of(const struct run *run, struct lane *lane, size_t k)
+{
+    const struct loss__plan *plan = run->plan;
+    size_t first = k * run->block_rows, n = run->n - first;
+    struct piece piece = {.block = {.n = n < run->block_rows ? n : run->block_rows,
+                                    .c = run->c,
+                                    .first = first,
+                                    .param = plan->param,
+                                    .loss = lane->loss},
+                          .column = plan->column};
+    struct loss__block *b = &piece.block;
+    if (plan->weights.present != NULL) {
+        b->present = plan->weights.present + first;
+    }
+    if (plan->masked_elements) {
+        b->c = present_columns(run, lane, first);
+        piece.column = lane->column;
+    }
+    if (piece.column != NULL) {
+        if (plan->rows.contiguous) {
+            lane->row[0] = first * run->c;
+        } else {
+            loss__grid_offsets(&plan->rows.kept, first, b->n, lane->row);
+        }
+    }
+    for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
+        const struct loss_tensor *t = &plan->input[i];
+        size_t size = loss_dtype_size(t->dtype);
+        if (t->data == NULL) {
+            continue;
+        }
+        if (plan->lead[i] || piece.column == NULL) {
+            b->in[i] = at(t->data, first * (plan->lead[i] ? 1 : run->c), size);
+        } else {
+            loss__rows_gather(t->data, size, lane->row, b->n, piece.column, b->c, lane->in[i]);
+            b->in[i] = lane->in[i];
+        }
+    }
+    return piece;
+}
+
+/* Whether the mask leaves out row `i` of the block. */
+static bool row_masked(const struct run *run, const struct lane *lane, const struct loss__block *b, size_t i)
+{
+    const size_t *present = run->plan->weights.present;
+    return present != NULL ? present[b->first + i] == 0 : lane->w[i] == 0;
+}
+
+static void fill_weights(const struct run *run, struct lane *lane, const struct loss__block *b)
+{
+    if (!run->plan->weights.constant) {
+        loss__weights_fill(&run->plan->weights, b->first, b->n, lane->place, lane->w);
+    }
+}
+
+static size_t nonfinite(const struct run *run, const void *x, size_t n)
+{
+    return run->wide ? run->weigh->nonfinite_f64(x, n) : run->weigh->nonfinite_f32(x, n);
+}
+
+/* Where the kernel is to write its gradients. */
+static void want_gradients(const struct run *run, const struct lane *lane, struct piece *piece)
+{
+    struct loss__block *b = &piece->block;
+    if (!run->slopes) {
+        return;
+    }
+    b->g = lane->g;
+    for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
+        bool lead = run->plan->lead[i];
+        void *gradient = run->answer->gradient[i].data;
+        if (gradient != NULL) {
+            b->grad[i] = lead || piece->column == NULL ? at(gradient, b->first * (lead ? 1 : run->c), run->size)
+                                                       : lane->grad[i];
+        }
+    }
+}
+
+/* What the kernel wrote, cleared where masked, counted, and brought home. */
+static void keep_gradients(const struct run *run, struct lane *lane, const struct piece *piece)
+{
+    const struct loss__block *b = &piece->block;
+    for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
+        if (b->grad[i] == NULL) {
+            continue;
+        }
+        size_t c = run->plan->lead[i] ? 1 : b->c;
+        for (size_t r = 0; run->plan->call->weights_mask && r < b->n; r++) {
+            if (row_masked(run, lane, b, r)) {
+                memset(at(b->grad[i], r * c, run->size), 0, c * run->size);
+            }
+        }
+        lane->nonfinite += nonfinite(run, b->grad[i], b->n * c);
+        if (b->grad[i] == lane->grad[i]) {
+            loss__rows_scatter(b->grad[i], run->size, lane->row, b->n, piece->column, c,
+                               run->answer->gradient[i].data);
+        }
+    }
+}
+
+/* Weigh n losses from index `first` on, store and sum them. */
+static void keep_losses(const struct run *run, struct lane *lane, const double *w, const double *loss, size_t first,
+                        size_t n)
+{
+    bool wanted = run->answer->losses.data != NULL;
+    void *out = wanted ? at(run->answer->losses.data, first, run->size) : lane->out;
+    size_t bad;
+    if (run->wide) {
+        bad = run->weigh->losses_f64(w, loss, n, out);
+        loss_sum_add_f64(&lane->sum, out, n);
+    } else {
+        bad = run->weigh->losses_f32(w, loss, n, out);
+        loss_sum_add_f32(&lane->sum, out, n);
+    }
+    lane->nonfinite += wanted ? bad : 0;
+}
+
+static void compute_block(struct run *run, struct lane *lane, size_t k)
+{
+    const struct loss__plan *plan = run->plan;
+    struct piece piece = piece_of(run, lane, k);
+    struct loss__block *b = &piece.block;
+    if (!plan->weights.constant) {
+        fill_weights(run, lane, b);
+        run->weigh->upstream(lane->w, run->divisor, b->n, lane->g);
+    }
+    want_gradients(run, lane, &piece);
+    (run->wide ? plan->kernels->f64 : plan->kernels->f32)(b);
+    keep_gradients(run, lane, &piece);
+    if (run->whole) {
+        loss_sum_add_f64(&lane->terms, b->loss, b->n);
+        return;
+    }
+    for (size_t i = 0; plan->call->weights_mask && i < b->n; i++) {
+        if (row_masked(run, lane, b, i)) {
+            b->loss[i] = 0;
+        }
+    }
+    if (run->raw != NULL) {
+        memcpy(run->raw + b->first, b->loss, b->n * sizeof(double));
+    }
+    keep_losses(run, lane, lane->w, b->loss, b->first, b->n);
+}
+
+/* Row factors: their weighted sum is the divisor of a mean, and a row of factor 0 is not counted. */
+static void factor_block(struct run *run, struct lane *lane, size_t k)
+{
+    struct piece piece = piece_of(run, lane, k);
+    struct loss__block *b = &piece.block;
+    fill_weights(run, lane, b);
+    double *r = run->factor == NULL ? lane->loss : run->factor + b->first;
+    run->plan->kernels->factor(b, r);
+    run->weigh->products(lane->w, r, b->n, lane->high, lane->low);
+    loss_sum_add_f64(&lane->sum, lane->high, b->n);
+    loss_sum_add_f64(&lane->sum, lane->low, b->n);
+    for (size_t i = 0; i < b->n; i++) {
+        lane->nonzero += lane->w[i] != 0 && r[i] != 0;
+    }
+}
+
+/* One thread's share of the blocks. */
+static void run_share(struct run *run, struct lane *lane, block_task *task)
+{
+    const struct loss_call *call = run->plan->call;
+#pragma omp for schedule(static)
+    for (size_t k = 0; k < run->blocks; k++) {
+        if (atomic_load_explicit(&run->stop, memory_order_relaxed)) {
+            continue;
+        }
+        if (call->cancelled != NULL && call->cancelled(call->cancelled_arg)) {
+            atomic_store_explicit(&run->stop, true, memory_order_relaxed);
+            continue;
+        }
+        task(run, lane, k);
+    }
+}
+
+static size_t team_size(const struct run *run)
+{
+    size_t most = (size_t)omp_get_max_threads();
+    if (run->blocks < 2 || run->n * (run->c == 0 ? 1 : run->c) <= PARALLEL_ELEMENTS) {
+        return 1;
+    }
+    return most < run->blocks ? most : run->blocks;
+}
+
+/* Run a task on all blocks and merge what the threads found into *total. */
+static loss_status run_blocks(struct run *run, block_task *task, struct loss_arena *arena, struct lane *total,
+                              struct loss_error *err)
+{
+    size_t team = team_size(run);
+    struct lane *lanes = loss_arena_alloc(arena, team * sizeof *lanes, ALIGNMENT);
+    for (size_t i = 0; i < team; i++) {
+        if (lanes == NULL || !lane_init(run, &lanes[i], arena)) {
+            return loss_fail(err, LOSS_OVERLOADED, "", "no memory for the computation");
+        }
+    }
+    if (team == 1) {
+        run_share(run, lanes, task);
+    } else {
+#pragma omp parallel num_threads((int)team)
+        run_share(run, &lanes[omp_get_thread_num()], task);
+    }
+    if (atomic_load(&run->stop)) {
+        return loss_fail(err, LOSS_DEADLINE_EXCEEDED, "", "the deadline passed while computing");
+    }
+    *total = lanes[0];
+    for (size_t i = 1; i < team; i++) {
+        loss_sum_merge(&total->sum, &lanes[i].sum);
+        loss_sum_merge(&total->terms, &lanes[i].terms);
+        total->nonzero += lanes[i].nonzero;
+        total->nonfinite += lanes[i].nonfinite;
+    }
+    return LOSS_OK;
+}
+
+/* The sum of weights and how many count, before anything else: gradients need their divisor. */
+static loss_status count_weights(struct run *run, struct loss_arena *arena, struct loss_error *err)
+{
+    struct loss_answer *answer = run->answer;
+    answer->weight_sum = run->plan->weights.sum;
+    answer->totals.nonzero_weights = run->plan->weights.nonzero;
+    if (run->plan->kernels->factor == NULL) {
+        return LOSS_OK;
+    }
+    struct lane total;
+    LOSS_TRY(run_blocks(run, factor_block, arena, &total, err));
+    answer->weight_sum = total.sum;
+    answer->totals.nonzero_weights = total.nonzero;
+    return LOSS_OK;
+}
+
+static double divisor_of(const struct run *run, loss_reduction reduction)
+{
+    switch (reduction) {
+    case LOSS_REDUCE_MEAN:
+        return loss_sum_round(&run->answer->weight_sum);
+    case LOSS_REDUCE_SUM_OVER_BATCH_SIZE:
+        return (double)run->plan->count;
+    case LOSS_REDUCE_SUM_BY_NONZERO_WEIGHTS:
+        return (double)run->answer->totals.nonzero_weights;
+    case LOSS_REDUCE_BATCHMEAN:
+        return (double)run->answer->batch;
+    default:
+        return 1;
+    }
+}
+
+/* An array of the call's dtype and of this shape for the answer. */
+static loss_status answer_tensor(const struct run *run, struct loss_tensor *out, int rank, const size_t *shape,
+                                 struct loss_arena *arena, struct loss_error *err)
+{
+    *out = (struct loss_tensor){.dtype = run->plan->call->dtype, .rank = rank, .count = 1};
+    memcpy(out->shape, shape, (size_t)rank * sizeof *shape);
+    for (int i = 0; i < rank; i++) {
+        out->count *= shape[i];
+    }
+    out->data = loss_arena_alloc(arena, out->count * run->size, ALIGNMENT);
+    return out->data != NULL ? LOSS_OK : loss_fail(err, LOSS_OVERLOADED, "", "no memory for the answer");
+}
+
+static loss_status prepare_answer(struct run *run, struct loss_arena *arena, struct loss_error *err)
+{
+    const struct loss__plan *plan = run->plan;
+    const struct loss_call *call = plan->call;
+    struct loss_answer *answer = run->answer;
+    if (call->want_losses) {
+        LOSS_TRY(answer_tensor(run, &answer->losses, plan->rank, plan->shape, arena, err));
+    }
+    for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
+        if (call->gradients & (1u << i)) {
+            const struct loss_tensor *input = &call->input[i];
+            LOSS_TRY(answer_tensor(run, &answer->gradient[i], input->rank, input->shape, arena, err));
+        }
+    }
+    if (!(call->gradients & (1u << LOSS_GRADIENT_WEIGHTS))) {
+        return LOSS_OK;
+    }
+    const struct loss_tensor *weights = &call->weights; /* where none were given this is a scalar */
+    LOSS_TRY(answer_tensor(run, &answer->gradient[LOSS_GRADIENT_WEIGHTS], weights->data == NULL ? 0 : weights->rank,
+                           weights->shape, arena, err));
+    run->raw = loss_arena_alloc(arena, plan->count * sizeof *run->raw, ALIGNMENT);
+    if (plan->kernels->factor != NULL) {
+        run->factor = loss_arena_alloc(arena, plan->count * sizeof *run->factor, ALIGNMENT);
+    }
+    bool short_of = run->raw == NULL || (plan->kernels->factor != NULL && run->factor == NULL);
+    return short_of ? loss_fail(err, LOSS_OVERLOADED, "", "no memory for the gradient of the weights") : LOSS_OK;
+}
+
+/* Gradients of inputs: all 0 where the divisor is; and elements that no block writes are 0. */
+static void prepare_gradients(struct run *run, loss_reduction reduction)
+{
+    unsigned inputs = run->plan->call->gradients & ~(1u << LOSS_GRADIENT_WEIGHTS);
+    run->divisor = divisor_of(run, reduction);
+    run->slopes = inputs != 0 && run->divisor != 0;
+    for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
+        struct loss_tensor *gradient = &run->answer->gradient[i];
+        if (gradient->data != NULL && (!run->slopes || run->plan->masked_elements)) {
+            memset(gradient->data, 0, gradient->count * run->size);
+        }
+    }
+}
+
+/* The mean from the losses as they are before rounding to dtype: what a weight's slope is measured from. */
+static double unrounded_mean(const struct run *run, struct lane *lane)
+{
+    struct loss_sum sum;
+    loss_sum_init(&sum);
+    for (size_t first = 0; first < run->plan->count; first += run->block_rows) {
+        size_t n = run->plan->count - first;
+        n = n < run->block_rows ? n : run->block_rows;
+        loss__weights_fill(&run->plan->weights, first, n, lane->place, lane->w);
+        run->weigh->products(lane->w, run->raw + first, n, lane->high, lane->low);
+        loss_sum_add_f64(&sum, lane->high, n);
+        loss_sum_add_f64(&sum, lane->low, n);
+    }
+    return loss_sum_ratio(&sum, &run->answer->weight_sum);
+}
+
+static void differentiate_weights(struct run *run, struct lane *lane)
+{
+    const struct loss__plan *plan = run->plan;
+    struct loss_tensor *gradient = &run->answer->gradient[LOSS_GRADIENT_WEIGHTS];
+    if (gradient->data == NULL) {
+        return;
+    }
+    struct loss__weights_slope slope = {
+        .rank = plan->rank,
+        .shape = plan->shape,
+        .loss = run->raw,
+        .factor = run->factor,
+        .divisor = run->divisor,
+        .mean = plan->call->reduction == LOSS_REDUCE_MEAN,
+    };
+    if (slope.mean) {
+        slope.value = unrounded_mean(run, lane);
+    }
+    loss__weights_gradient(&plan->weights, &slope, plan->call->dtype, gradient->data);
+    lane->nonfinite += nonfinite(run, gradient->data, gradient->count);
+}
+
+/* A whole-tensor loss: one number from the exact sum of all terms. */
+static void finish_whole(struct run *run, struct lane *total)
+{
+    const struct loss__plan *plan = run->plan;
+    double loss = plan->kernels->finish(plan->param, &total->terms), w = plan->weights.value;
+    if (plan->call->weights_mask && w == 0) {
+        loss = 0;
+    }
+    if (run->raw != NULL) {
+        run->raw[0] = loss;
+    }
+    keep_losses(run, total, &w, &loss, 0, 1);
+}
+
+static void finish_answer(struct run *run, struct lane *total)
+{
+    struct loss_answer *answer = run->answer;
+    const struct loss_call *call = run->plan->call;
+    if (run->whole) {
+        finish_whole(run, total);
+    }
+    differentiate_weights(run, total);
+    answer->sum = total->sum;
+    answer->nonfinite = total->nonfinite;
+    loss_totals_from(&answer->totals, &answer->sum, &answer->weight_sum, run->plan->count,
+                     answer->totals.nonzero_weights, answer->batch);
+    answer->has_loss = call->reduction != LOSS_REDUCE_NONE;
+    answer->loss = loss_totals_pick(&answer->totals, call->reduction);
+    if (!run->wide) {
+        answer->loss = (float)answer->loss;
+    }
+}
+
+static void run_init(struct run *run, const struct loss__plan *plan, struct loss_answer *answer)
+{
+    *run = (struct run){
+        .plan = plan,
+        .weigh = weigh_in_use(),
+        .answer = answer,
+        .n = plan->rows.kept.count,
+        .c = plan->rows.reduced.count,
+        .size = loss_dtype_size(plan->call->dtype),
+        .wide = plan->call->dtype == LOSS_FLOAT64,
+        .whole = plan->call->desc->kind == LOSS_WHOLE,
+        .divisor = 1,
+    };
+    run->block_rows = run->c <= 1 ? LOSS__BLOCK_ELEMENTS : LOSS__BLOCK_ELEMENTS / run->c;
+    if (run->block_rows == 0 || plan->masked_elements) {
+        run->block_rows = 1;
+    }
+    run->blocks = run->n / run->block_rows + (run->n % run->block_rows != 0);
+    answer->batch = plan->rank == 0 ? 1 : plan->shape[0];
+}
+
+loss_status loss__compute_with(const struct loss__kernels *kernels, const struct loss_call *call,
+                               struct loss_arena *arena, struct loss_answer *answer, struct loss_error *err)
+{
+    struct loss__plan plan;
+    LOSS_TRY(loss__bind(&plan, call, kernels, arena, err));
+    struct loss_answer found = {0};
+    struct run run;
+    run_init(&run, &plan, &found);
+    LOSS_TRY(prepare_answer(&run, arena, err));
+    LOSS_TRY(count_weights(&run, arena, err));
+    prepare_gradients(&run, call->reduction);
+    struct lane total;
+    LOSS_TRY(run_blocks(&run, compute_block, arena, &total, err));
+    finish_answer(&run, &total);
+    *answer = found;
+    return LOSS_OK;
+}
+
+loss_status loss_compute(const struct loss_call *call, struct loss_arena *arena, struct loss_answer *answer,
+                         struct loss_error *err)
+{
+    return loss__compute_with(loss__catalog_kernels(call->desc), call, arena, answer, err);
+}
+
+size_t loss_call_elements(const struct loss_call *call)
+{
+    size_t n = call->weights.data == NULL ? 0 : call->weights.count;
+    for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
+        n += call->input[i].data == NULL ? 0 : call->input[i].count;
+    }
+    return n;
+}

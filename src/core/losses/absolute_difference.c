@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * absolute_difference.c - the distance between prediction and label.
+ *
+ *   L = |p - y|;   dL/dp = sign(p - y), 0 at 0;   dL/dy = -dL/dp
+ *
+ * Shapes  y and p alike, any rank; L has their shape
+ * Edges   NaN in, NaN out, also in the gradient
+ * Source  values agree with tf.compat.v1.losses.absolute_difference
+ */
+#include "elementwise.h"
+
+static inline struct point point(double y, double p, const double *k)
+{
+    (void)k;
+    double e = p - y;
+    double sign = VM_SELECT(e > 0.0, 1.0, VM_SELECT(e < 0.0, -1.0, e - e)); /* e - e: 0, or NaN for NaN */
+    return (struct point){.loss = vm_abs(e), .dp = sign, .dy = -sign};
+}
+
+LOSS__ELEMENTWISE(absolute_difference, point);
+
+LOSS__DESCRIPTOR(absolute_difference) = {
+    .name = "absolute_difference",
+    .summary = "Absolute difference between labels and predictions.",
+    .formula = "|predictions - labels|",
+    .source = "tf.compat.v1.losses.absolute_difference",
+    .example = "{\"labels\": [1, 2, 3], \"predictions\": [1.5, 2, 1]}",
+    .aliases = (const struct loss_alias[]){{"mae", {{0}}}, {"mean_absolute_error", {{0}}}, {"l1_loss", {{0}}}, {0}},
+    .inputs = {{LOSS__LABELS, .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES), .differentiable = true},
+               {LOSS__PREDICTIONS, .aliases = LOSS__WORDS(LOSS__MAIN_ALIASES), .extent = LOSS_FREE, .main = true,
+                .differentiable = true}},
+    .kind = LOSS_ELEMENTWISE,
+    .reduction = LOSS_REDUCE_SUM_BY_NONZERO_WEIGHTS,
+    .ulp = 1,
+};

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cosine_distance.c - one less the dot product of vectors that are meant to be of length 1.
+ *
+ *   L = 1 - sum_k p_k y_k;   dL/dp_k = -y_k;   dL/dy_k = -p_k
+ *
+ * Shapes  y and p alike; L has their shape with `axis` kept as 1
+ * Edges   nothing is normalised; NaN in, NaN out
+ * Source  values agree with tf.compat.v1.losses.cosine_distance
+ */
+#include "lanes.h"
+
+/* Add the product to the sum high + low, without error in the product and with that of the sum in `low`. */
+VM_INLINE void add_product(double a, double b, double *high, double *low, bool wide)
+{
+    double product_error = 0, sum_error, product = wide ? vm_two_prod(a, b, &product_error) : a * b;
+    *high = vm_two_sum(*high, product, &sum_error);
+    *low += product_error + sum_error;
+}
+
+/* 1 - the dot product. It cancels for vectors that nearly agree, so it is carried in two doubles. */
+VM_INLINE double distance(const void *y, const void *p, size_t c, bool wide)
+{
+    struct lanes high = lanes_of(0.0), low = lanes_of(0.0);
+    double a[ROW_CHUNK], b[ROW_CHUNK];
+    for (size_t first = 0; first < c; first += ROW_CHUNK) {
+        size_t n = c - first < ROW_CHUNK ? c - first : ROW_CHUNK;
+        lanes_load(y, first, n, 0.0, a, wide);
+        lanes_load(p, first, n, 0.0, b, wide);
+        for (size_t i = 0; i < n; i += LANES) {
+            for (int l = 0; l < LANES; l++) {
+                add_product(a[i + l], b[i + l], &high.at[l], &low.at[l], wide);
+            }
+        }
+    }
+    double rest = -1.0, error = 0.0;
+    for (int l = 0; l < LANES; l++) {
+        double lost;
+        rest = vm_two_sum(rest, high.at[l], &lost);
+        error += lost + low.at[l];
+    }
+    /* beyond the range of the error terms the sum alone is right, or as infinite or NaN as it should be */
+    return error - error == 0.0 ? -(rest + error) : -(lanes_sum(high) - 1.0);
+}
+
+VM_INLINE void gradient(void *grad, const void *other, const struct loss__block *b, bool wide)
+{
+    for (size_t r = 0; grad != NULL && r < b->n; r++) {
+        for (size_t k = r * b->c; k < (r + 1) * b->c; k++) {
+            kernel_store(grad, k, kernel_chain(b->g[r], -kernel_load(other, k, wide)), wide);
+        }
+    }
+}
+
+VM_INLINE void body(const struct loss__block *b, bool wide)
+{
+    size_t size = b->c * (wide ? sizeof(double) : sizeof(float));
+    for (size_t r = 0; r < b->n; r++) {
+        b->loss[r] = distance((const char *)b->in[0] + r * size, (const char *)b->in[1] + r * size, b->c, wide);
+    }
+    gradient(b->grad[0], b->in[1], b, wide);
+    gradient(b->grad[1], b->in[0], b, wide);
+}
+
+LOSS__KERNEL_BODIES(body)
+LOSS__KERNELS(cosine_distance) = {.f32 = f32, .f64 = f64};
+
+LOSS__DESCRIPTOR(cosine_distance) = {
+    .name = "cosine_distance",
+    .summary = "One less the dot product of unit vectors.",
+    .formula = "1 - sum over axis of predictions*labels",
+    .source = "tf.compat.v1.losses.cosine_distance",
+    .example = "{\"labels\": [[0.6, 0.8], [1, 0]], \"predictions\": [[0.8, 0.6], [0, 1]], \"axis\": -1}",
+    .inputs = {{LOSS__LABELS, .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES), .differentiable = true},
+               {LOSS__PREDICTIONS, .aliases = LOSS__WORDS(LOSS__MAIN_ALIASES), .extent = LOSS_FREE, .main = true,
+                .differentiable = true}},
+    .params = {{.name = "axis", .doc = "The axis of the vectors' components.", .aliases = LOSS__WORDS("dim"),
+                .type = LOSS_AXIS, .required = true}},
+    .kind = LOSS_ROWWISE,
+    .reduction = LOSS_REDUCE_SUM_BY_NONZERO_WEIGHTS,
+    .keeps_axis = true,
+    .ulp = 2,
+};

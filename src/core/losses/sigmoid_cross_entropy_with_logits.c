@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sigmoid_cross_entropy_with_logits.c - cross-entropy of independent classes, unreduced.
+ *
+ *   formula and derivatives in sigmoid.h, s = 0
+ *
+ * Shapes  y and z alike, any rank; L has their shape
+ * Edges   as sigmoid_cross_entropy
+ * Source  values agree with tf.nn.sigmoid_cross_entropy_with_logits
+ */
+#include "sigmoid.h"
+
+static inline struct point point(double y, double z, const double *k)
+{
+    (void)k;
+    return sigmoid_point(y, z, 0.0);
+}
+
+LOSS__ELEMENTWISE(sigmoid_cross_entropy_with_logits, point);
+
+LOSS__DESCRIPTOR(sigmoid_cross_entropy_with_logits) = {
+    .name = "sigmoid_cross_entropy_with_logits",
+    .summary = "Cross-entropy of independent classes from logits, not reduced by default.",
+    .formula = "max(logits, 0) - logits*labels + log(1 + exp(-|logits|))",
+    .source = "tf.nn.sigmoid_cross_entropy_with_logits",
+    .example = "{\"labels\": [1, 0, 1], \"logits\": [2, -1, 0.5]}",
+    .inputs = LOSS__SIGMOID_INPUTS(LOSS__LABELS_ALIASES),
+    .kind = LOSS_ELEMENTWISE,
+    .reduction = LOSS_REDUCE_NONE,
+    .ulp = 2,
+};
