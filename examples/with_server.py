@@ -9,7 +9,7 @@ from lossd_server import lossd
 
 def main():
     program, script = sys.argv[1:]
-    with lossd(program, log=None) as (url, _):
+    with lossd(program, "--log-level", "warning", log=None) as (url, _):
         return subprocess.run([sys.executable, script, url], check=False).returncode
 
 

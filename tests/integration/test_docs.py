@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documents tell the truth: each call in README.md and docs/api.md is run, in order, and its answer compared.
+
+test_docs.py LOSSD. A ```console block has commands after "$ " (they may run over lines), each followed by its answer
+in one line. Times and ids in an answer are not compared.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+from lossd_server import lossd
+
+ROOT = Path(__file__).resolve().parents[2]
+NOT_COMPARED = ("request_id", "added_at", "updated_at")
+PROGRAM = None
+
+
+def calls(text):
+    """(command, answer) of each call in a document's console blocks."""
+    inside, command, found = False, None, []
+    for line in text.splitlines():
+        if line.startswith("```"):
+            inside, command = line == "```console", None
+        elif inside and line.startswith("$ "):
+            command = [line[2:]]
+        elif inside and line.startswith("{"):
+            found.append(("\n".join(command), line))
+            command = None
+        elif inside:
+            command.append(line)
+    return found
+
+
+def comparable(value):
+    if isinstance(value, dict):
+        return {k: comparable(v) for k, v in value.items() if k not in NOT_COMPARED}
+    return [comparable(v) for v in value] if isinstance(value, list) else value
+
+
+class Documents(unittest.TestCase):
+    def check(self, name, at_least):
+        found = calls((ROOT / name).read_text(encoding="utf-8"))
+        self.assertGreaterEqual(len(found), at_least)
+        with lossd(PROGRAM) as (url, _):
+            found = [(command.replace("http://127.0.0.1:8080", url), answer) for command, answer in found]
+            for command, expected in found:
+                with self.subTest(command=command):
+                    done = subprocess.run(["sh", "-c", command], env={**os.environ, "URL": url}, capture_output=True,
+                                          text=True, check=True)
+                    self.assertEqual(comparable(json.loads(done.stdout)), comparable(json.loads(expected)))
+
+    def test_the_readmes_calls_answer_as_written(self):
+        self.check("README.md", 7)
+
+    def test_the_api_pages_calls_answer_as_written(self):
+        self.check("docs/api.md", 15)
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main()
