@@ -40,31 +40,31 @@
 
 struct chunk {
     struct chunk *older;
-    size_t        size; /* as fetched, with this header */
+    size_t size; /* as fetched, with this header */
 };
 
 /* Stands right before its bytes; `raw` is what the C library gave. */
 struct block {
     struct block *prev, *next;
-    void         *raw;
-    size_t        fetched;
+    void *raw;
+    size_t fetched;
 };
 
 struct deferred {
     struct deferred *older;
     void (*undo)(void *);
-    void            *what;
+    void *what;
 };
 
 struct loss_arena {
-    size_t              ceiling, used, peak;
+    size_t ceiling, used, peak;
     struct loss_budget *budget;
-    struct chunk       *chunks; /* newest first; without the first one */
-    size_t              next_chunk;
-    char               *free, *end; /* what is left of the newest chunk */
-    bool                in_first;
-    struct block        blocks; /* ring */
-    struct deferred    *deferred;
+    struct chunk *chunks; /* newest first; without the first one */
+    size_t next_chunk;
+    char *free, *end; /* what is left of the newest chunk */
+    bool in_first;
+    struct block blocks; /* ring */
+    struct deferred *deferred;
 };
 
 size_t loss_budget_used(const struct loss_budget *budget)

@@ -12,10 +12,10 @@
 #include "pointer.h"
 
 static const struct {
-    int         http;
+    int http;
     const char *slug, *title;
 } statuses[LOSS_STATUS_COUNT] = {
-#define LOSS_STATUS_ROW(id, http_code, slug_word, title_text) \
+#define LOSS_STATUS_ROW(id, http_code, slug_word, title_text)                                                          \
     [LOSS_##id] = {.http = http_code, .slug = slug_word, .title = title_text},
     LOSS_STATUS_MAP(LOSS_STATUS_ROW)
 #undef LOSS_STATUS_ROW

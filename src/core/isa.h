@@ -21,6 +21,9 @@ int loss__isa_index(void);
 #else
 #define LOSS__ISA_ROW_V4(name) NULL
 #endif
-#define LOSS__ISA_TABLE(name) {&name##_baseline, LOSS__ISA_ROW_V3(name), LOSS__ISA_ROW_V4(name)}
+#define LOSS__ISA_TABLE(name)                                                                                          \
+    {                                                                                                                  \
+        &name##_baseline, LOSS__ISA_ROW_V3(name), LOSS__ISA_ROW_V4(name)                                               \
+    }
 
 #endif

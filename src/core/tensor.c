@@ -12,7 +12,7 @@
 
 static const struct {
     const char *name;
-    size_t      size;
+    size_t size;
 } dtypes[LOSS_DTYPE_COUNT] = {
 #define LOSS_DTYPE_ROW(id, text, bytes) [LOSS_##id] = {.name = text, .size = bytes},
     LOSS_DTYPE_MAP(LOSS_DTYPE_ROW)

@@ -135,7 +135,7 @@ VM_INLINE double vm_exp(double x)
 /* u = 2^k m with m in [sqrt(1/2), sqrt(2)), u positive and normal. */
 struct vm__parts {
     uint64_t k_bits; /* k + 1023, shifted to where a double keeps it */
-    double   k, m;
+    double k, m;
 };
 
 VM_INLINE struct vm__parts vm__split(double u)
@@ -210,7 +210,7 @@ VM_INLINE double vm_softplus_tail(double a)
 }
 
 /* 1/(1 + exp(-z)), and through `complement` 1/(1 + exp(z)): neither is 1 minus the other, so both keep their digits
- * where they are small. 2 ulp. */
+ * where they are small. 2.3 ulp. */
 VM_INLINE double vm_sigmoid(double z, double *complement)
 {
     double t = vm_exp(-vm_abs(z));

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sum_kernels.h - between sum.c and the builds of sum_kernels.c: how a number gets into the limbs.
+ */
+#ifndef LOSS__SUM_KERNELS_H
+#define LOSS__SUM_KERNELS_H
+
+#include <loss/sum.h>
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Past this a limb would come near its 63 bits: normalise first. */
+#define LOSS__SUM_MAX_PENDING (UINT64_C(1) << 30)
+
+struct loss__sum_kernels {
+    void (*add_f32)(struct loss_sum *s, const float *x, size_t n);
+    void (*add_f64)(struct loss_sum *s, const double *x, size_t n);
+};
+extern const struct loss__sum_kernels loss__sum_kernels_baseline;
+extern const struct loss__sum_kernels loss__sum_kernels_v3;
+extern const struct loss__sum_kernels loss__sum_kernels_v4;
+
+/* Brings every limb but the highest back to 32 bits, and the highest to 33 with sign. */
+void loss__sum_normalise(struct loss_sum *s);
+
+/* A finite double is (-1)^negative * fraction * 2^(position - 1074). */
+struct loss__sum_number {
+    uint64_t fraction;
+    int position;
+    int64_t negative; /* 0, or -1: all bits set */
+};
+
+static inline struct loss__sum_number loss__sum_number(uint64_t bits)
+{
+    uint64_t exponent = (bits >> 52) & 0x7ff;
+    uint64_t normal = exponent != 0;
+    return (struct loss__sum_number){
+        .fraction = (bits & UINT64_C(0x000fffffffffffff)) | normal << 52,
+        .position = (int)(exponent - normal),
+        .negative = -(int64_t)(bits >> 63),
+    };
+}
+
+static inline int64_t loss__sum_signed(uint64_t magnitude, int64_t negative)
+{
+    return ((int64_t)magnitude ^ negative) - negative;
+}
+
+/* Make [low, high) cover limbs first to last. */
+static inline void loss__sum_cover(struct loss_sum *s, int first, int last)
+{
+    s->low = first < s->low ? first : s->low;
+    s->high = last >= s->high ? last + 1 : s->high;
+}
+
+#endif
