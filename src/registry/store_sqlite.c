@@ -2,9 +2,10 @@
  *
  * store_sqlite.c - a store in one SQLite file: what was acknowledged survives a crash and a power cut.
  *
- * One connection behind one mutex. The file is in WAL mode, synced at every commit, and locked for as long as it is
- * open, so that a second server on the same file is told so instead of surprising the first. Every change is one
- * transaction. Each failure of SQLite is LOSS_STORE_UNAVAILABLE with the reason, except want of memory.
+ * One connection behind one mutex. The file is in WAL mode and synced at every commit; every change is one
+ * transaction. Beside it lies PATH.lock, locked for as long as the store is open, so that a second server on the same
+ * file is told so; other programs may read the file (or back it up) meanwhile. Each failure of SQLite is
+ * LOSS_STORE_UNAVAILABLE with the reason, except want of memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,13 +15,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <registry/store.h>
 
 #define APPLICATION_ID 0x6c6f7373 /* "loss": tells our files from other programs' */
-#define BUSY_MS 1000              /* how long to wait for another process, at opening; then nobody else gets in */
+#define BUSY_MS 1000              /* how long to wait for another program that writes the file */
 
 /* migrations[v] takes a file from version v to v+1; user_version says where a file stands. A loss is stored as the
  * 64 bits of the double: a REAL column would turn NaN into NULL and -0 into 0. entries.id is the order of adding. */
@@ -145,7 +147,8 @@ struct sqlite_store {
     pthread_mutex_t lock; /* guards all below, and the transaction */
     sqlite3        *db;
     sqlite3_stmt   *statement[N_STATEMENTS];
-    bool            failed; /* the last write did: ready tries one before it says yes */
+    int             lock_file; /* -1: not open */
+    bool            failed;    /* the last write did: ready tries one before it says yes */
 };
 
 static struct sqlite_store *sqlite_of(struct store *s)
@@ -160,7 +163,7 @@ static loss_status fail(const struct sqlite_store *s, int rc, struct loss_error 
         return store_fail_memory(err);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "another process uses the store's file");
+        return loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "another program writes the store's file");
     case SQLITE_FULL:
         return loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "the store's disk is full");
     case SQLITE_READONLY:
@@ -806,6 +809,9 @@ static void sqlite_close_store(struct store *store)
         sqlite3_finalize(s->statement[i]);
     }
     sqlite3_close(s->db);
+    if (s->lock_file >= 0) {
+        close(s->lock_file);
+    }
     pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -843,10 +849,29 @@ static loss_status make_parents(const char *path, struct loss_error *err)
     return status;
 }
 
+/* The lock file stays when the store is closed: deleting it could part two servers that both wait for it. */
+static loss_status lock_out_others(struct sqlite_store *s, const char *path, struct loss_error *err)
+{
+    char *lock_path;
+    if (asprintf(&lock_path, "%s.lock", path) < 0) {
+        return store_fail_memory(err);
+    }
+    s->lock_file = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    free(lock_path);
+    if (s->lock_file < 0) {
+        return loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "cannot make its lock file: %s", strerror(errno));
+    }
+    if (flock(s->lock_file, LOCK_EX | LOCK_NB) != 0) {
+        return errno == EWOULDBLOCK
+                   ? loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "another server has it open")
+                   : loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "cannot lock its lock file: %s", strerror(errno));
+    }
+    return LOSS_OK;
+}
+
 static int set_up(sqlite3 *db)
 {
     static const char *const pragmas[] = {
-        "PRAGMA locking_mode = EXCLUSIVE", /* before the first access: then WAL needs no shared memory either */
         "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON",
         "PRAGMA temp_store = MEMORY",
@@ -925,6 +950,7 @@ static loss_status prepare(struct sqlite_store *s, struct loss_error *err)
 static loss_status open_file(struct sqlite_store *s, const char *path, struct loss_error *err)
 {
     LOSS_TRY(make_parents(path, err));
+    LOSS_TRY(lock_out_others(s, path, err));
     int rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK) {
         rc = set_up(s->db);
@@ -933,7 +959,7 @@ static loss_status open_file(struct sqlite_store *s, const char *path, struct lo
         return fail(s, rc, err);
     }
     LOSS_TRY(use_wal(s, err));
-    LOSS_TRY(exec(s, "BEGIN IMMEDIATE", err)); /* takes the lock, and shows whether the file can be written */
+    LOSS_TRY(exec(s, "BEGIN IMMEDIATE", err)); /* shows whether the file can be written */
     LOSS_TRY(migrate(s, err));
     LOSS_TRY(exec(s, "COMMIT", err));
     return prepare(s, err);
@@ -960,6 +986,7 @@ loss_status store_sqlite_open(const char *path, struct store **out, struct loss_
         return store_fail_memory(err);
     }
     s->base.ops = &sqlite_ops;
+    s->lock_file = -1;
     pthread_mutex_init(&s->lock, NULL);
     loss_status status = open_file(s, path, &why);
     if (status != LOSS_OK) {
