@@ -37,10 +37,14 @@ enum {
 #define FLOAT_HALF ((uint64_t)1 << (FLOAT_DROPS - 1))
 #define FLOAT_MASK (((uint64_t)1 << FLOAT_DROPS) - 1)
 
-/* All are exact doubles. */
-static const double power_of_ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                      1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-#define EXACT_POWERS 22
+#define WHOLE_POWERS(X) /* 10^0 to 10^18, also exact doubles */ \
+    X(1) X(10) X(100) X(1000) X(10000) X(100000) X(1000000) X(10000000) X(100000000) X(1000000000) X(10000000000) \
+    X(100000000000) X(1000000000000) X(10000000000000) X(100000000000000) X(1000000000000000) X(10000000000000000) \
+    X(100000000000000000) X(1000000000000000000)
+#define AS_DOUBLE(x) x##.0,
+#define AS_INTEGER(x) x##u,
+static const double power_of_ten[] = {WHOLE_POWERS(AS_DOUBLE)};
+static const uint64_t whole_power_of_ten[] = {WHOLE_POWERS(AS_INTEGER)};
 
 static inline uint64_t double_bits(double v)
 {
@@ -329,7 +333,7 @@ static number_status read_token_f32(const char **p, const char *end, float *out,
 
 /* ---- short plain numbers ---- */
 
-#define SHORT_REACH 26 /* bytes that scan_short may read: sign, 7 digits, point, 16 digits, what comes then */
+#define SHORT_REACH 28 /* bytes that scan_short may read: sign, 7 digits, point, 16 digits, what comes then */
 
 static inline uint64_t load8(const char *p)
 {
@@ -346,7 +350,7 @@ static inline uint64_t above_nine(uint64_t v)
 
 static inline unsigned run_length(uint64_t others)
 {
-    return (unsigned)__builtin_ctzll(others) / 8;
+    return ((unsigned)__builtin_ctzll(others >> 7 | DOUBLE_SIGN) + 1) / 8;
 }
 
 /* Eight digits, the first in the lowest byte. */
@@ -363,39 +367,67 @@ struct short_decimal {
     unsigned negative;
 };
 
-/* A number of at most 7 digits, and 16 behind a point, and 18 in all, without exponent. Returns where it ends, or
- * NULL if it is none of these. Reads no more than SHORT_REACH bytes. */
+/* Does what stands at p carry a number on? */
+static inline bool goes_on(const char *p)
+{
+    return is_digit(*p) || (*p | 0x20) == 'e';
+}
+
+/* The digits behind a point at *p, 1 to 18 of them, and where they end; NULL where it cannot be so. */
+static inline const char *scan_fraction(const char *p, uint64_t *digits, unsigned *places)
+{
+    uint64_t first = load8(p + 1) ^ BYTES('0'), second = load8(p + 9) ^ BYTES('0');
+    unsigned n = run_length(above_nine(first));
+    n += run_length(above_nine(second)) & -(n / 8);
+    if (UNLIKELY(n == 0))
+        return NULL;
+    /* Both words as one, its last digit in the last place; zeros come in before it. */
+    uint128 both = ((uint128)second << 64 | first) << (128 - 8 * n);
+    uint64_t fraction = gather8((uint64_t)both) * 100000000 + gather8((uint64_t)(both >> 64));
+    p += 1 + n;
+    if (UNLIKELY(goes_on(p))) { /* doubles below 1 often have 17 or 18 places */
+        for (; is_digit(*p) && n < 18; n++)
+            fraction = fraction * 10 + (unsigned)(*p++ - '0');
+        if (goes_on(p))
+            return NULL;
+    }
+    *digits = fraction;
+    *places = n;
+    return p;
+}
+
+/* A number without exponent, of at most 7 digits before the point, 18 behind it, and 18 in all. Returns where it
+ * ends, or NULL if it is anything else. Reads at most SHORT_REACH bytes. */
 static inline const char *scan_short(const char *p, struct short_decimal *d)
 {
     uint64_t v = load8(p);
     d->negative = (v & 0xff) == '-';
     v = (v >> (8 * d->negative)) ^ BYTES('0');
     p += d->negative;
-    uint64_t others = above_nine(v);
-    unsigned whole = run_length(others | DOUBLE_SIGN); /* 7 also when the run is longer */
-    if (UNLIKELY(whole == 0 || (whole > 1 && (v & 0xff) == 0)))
-        return NULL;
-    uint64_t digits = gather8(v << (64 - 8 * whole));
-    p += whole;
-    if (*p != '.') {
-        d->digits = digits;
-        d->places = 0;
-        return UNLIKELY(is_digit(*p) || (*p | 0x20) == 'e') ? NULL : p;
+
+    unsigned whole = 1;
+    uint64_t digits = v & 0xff, fraction;
+    if ((v >> 8 & 0xff) == ('.' ^ '0')) {
+        /* A branch well guessed takes the count of digits, on which all that follows waits, out of the way. */
+        if (UNLIKELY(digits > 9))
+            return NULL;
+        p++;
+    } else {
+        whole = run_length(above_nine(v));
+        if (UNLIKELY(whole == 0 || whole == 8 || (whole > 1 && digits == 0)))
+            return NULL;
+        digits = gather8(v << (64 - 8 * whole));
+        p += whole;
+        if (*p != '.') {
+            d->digits = digits;
+            d->places = 0;
+            return UNLIKELY(goes_on(p)) ? NULL : p;
+        }
     }
-    uint64_t first = load8(p + 1) ^ BYTES('0'), second = load8(p + 9) ^ BYTES('0');
-    uint64_t stop = above_nine(first), stop2 = above_nine(second);
-    unsigned n = stop ? run_length(stop) : 8 + (stop2 ? run_length(stop2) : 8);
-    p += 1 + n;
-    if (UNLIKELY(n == 0 || whole + n > 18 || is_digit(*p) || (*p | 0x20) == 'e'))
+    p = scan_fraction(p, &fraction, &d->places);
+    if (UNLIKELY(!p || (whole + d->places > 18 && digits != 0)))
         return NULL;
-    uint128 both = ((uint128)second << 64 | first) << (128 - 8 * n);
-    uint64_t fraction = gather8((uint64_t)both) * 100000000 + gather8((uint64_t)(both >> 64));
-    static const uint64_t scale[] = {1u,          10u,          100u,          1000u,          10000u,          100000u,
-                                     1000000u,    10000000u,    100000000u,    1000000000u,    10000000000u,
-                                     100000000000u, 1000000000000u, 10000000000000u, 100000000000000u,
-                                     1000000000000000u, 10000000000000000u};
-    d->digits = digits * scale[n] + fraction;
-    d->places = n;
+    d->digits = digits * whole_power_of_ten[d->places] + fraction;
     return p;
 }
 
@@ -406,12 +438,12 @@ number_status number_read_f64(const char **p, const char *end, double *out, unsi
     double v;
     if (UNLIKELY(end - *p < SHORT_REACH) || UNLIKELY(!(behind = scan_short(*p, &d))))
         return read_token_f64(p, end, out, flags);
-    if (d.digits < DOUBLE_HIDDEN) /* Clinger: one rounding of exact operands */
-        v = (double)(int64_t)d.digits / power_of_ten[d.places];
-    else if (UNLIKELY(!nearest_double(d.digits, -(int)d.places, &v)))
-        return read_token_f64(p, end, out, flags);
+    if (d.places == 0)
+        v = (double)(int64_t)d.digits; /* 7 digits: exact */
+    else /* Clinger's exact division is no faster, and half of 16 digits are too many for it: a bad branch */
+        nearest_double(d.digits, -(int)d.places, &v);
     uint64_t bits = double_bits(v);
-    if (UNLIKELY((bits & FLOAT_MASK) == FLOAT_HALF)) /* v is 0 or at least 1e-16: far from subnormal floats */
+    if (UNLIKELY((bits & FLOAT_MASK) == FLOAT_HALF)) /* v is 0 or at least 1e-18: far from subnormal floats */
         *flags |= NUMBER_TIE;
     *out = double_of(bits | (uint64_t)d.negative << 63);
     *p = behind;
@@ -425,7 +457,7 @@ number_status number_read_f32(const char **p, const char *end, float *out, unsig
     if (UNLIKELY(end - *p < SHORT_REACH) || UNLIKELY(!(behind = scan_short(*p, &d))))
         return read_token_f32(p, end, out, flags);
     /* Two roundings, so at most one unit off the double nearest to the text; only about a midpoint of floats can that
-     * matter. v is 0 or between 1e-16 and 1e18: neither subnormal nor too large. */
+     * matter. v is 0 or between 1e-18 and 1e7: neither subnormal nor too large. */
     double v = (double)(int64_t)d.digits / power_of_ten[d.places];
     uint64_t bits = double_bits(v);
     if (UNLIKELY(((bits - (FLOAT_HALF - 4)) & FLOAT_MASK) <= 8))
