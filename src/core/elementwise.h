@@ -4,7 +4,7 @@
  *
  * A loss file writes
  *
- *     static inline struct point point(double y, double p, const double *k) { return (struct point){...}; }
+ *     VM_INLINE struct point point(double y, double p, const double *k) { return (struct point){...}; }
  *     LOSS__ELEMENTWISE(huber_loss, point);
  *
  * with labels as its first input, predictions or logits as its second, and k[i] its parameter i. The loops for loss

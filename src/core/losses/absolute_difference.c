@@ -10,7 +10,7 @@
  */
 #include "elementwise.h"
 
-static inline struct point point(double y, double p, const double *k)
+VM_INLINE struct point point(double y, double p, const double *k)
 {
     (void)k;
     double e = p - y;

@@ -11,7 +11,7 @@
  */
 #include "elementwise.h"
 
-static inline struct point point(double y, double z, const double *k)
+VM_INLINE struct point point(double y, double z, const double *k)
 {
     (void)k;
     /* 1 - u*z cancels near the kink, so what u and the product lost in rounding is carried along. Where the product's

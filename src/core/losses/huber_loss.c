@@ -12,7 +12,7 @@
  */
 #include "elementwise.h"
 
-static inline struct point point(double y, double p, const double *k)
+VM_INLINE struct point point(double y, double p, const double *k)
 {
     double e = p - y, a = vm_abs(e), delta = k[0];
     double slope = VM_SELECT(e > delta, delta, VM_SELECT(e < -delta, -delta, e));

@@ -12,19 +12,19 @@
 #include "elementwise.h"
 
 /* log(high + low). Where high is near 1 the logarithm is small, and what rounding took from the argument is not. */
-static inline double log_of_sum(double high, double low)
+VM_INLINE double log_of_sum(double high, double low)
 {
     double correction = low / high;
     return vm_log(high) + VM_SELECT(correction - correction == 0.0, correction, 0.0);
 }
 
 /* y log x, with 0 log 0 = 0. */
-static inline double times_log(double y, double log_x)
+VM_INLINE double times_log(double y, double log_x)
 {
     return VM_SELECT(y == 0.0, VM_SELECT(log_x < -DBL_MAX, 0.0, y * log_x), y * log_x);
 }
 
-static inline struct point point(double y, double p, const double *k)
+VM_INLINE struct point point(double y, double p, const double *k)
 {
     double epsilon = k[0], a_low, b_low, b_lower;
     double a = vm_two_sum(p, epsilon, &a_low);

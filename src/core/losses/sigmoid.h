@@ -12,7 +12,7 @@
 
 #include "elementwise.h"
 
-static inline struct point sigmoid_point(double y, double z, double smoothing)
+VM_INLINE struct point sigmoid_point(double y, double z, double smoothing)
 {
     double q = y * (1.0 - smoothing) + 0.5 * smoothing;
     double not_q = (1.0 - y) * (1.0 - smoothing) + 0.5 * smoothing; /* not 1 - q: both keep their digits */

@@ -10,7 +10,7 @@
  */
 #include "sigmoid.h"
 
-static inline struct point point(double y, double z, const double *k)
+VM_INLINE struct point point(double y, double z, const double *k)
 {
     (void)k;
     return sigmoid_point(y, z, 0.0);
