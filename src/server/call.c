@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <text/json_write.h>
+
 #define FIELD_NAME(name) #name,
 const char *const call_fields[] = {CALL_FIELD_MAP(FIELD_NAME)};
 #undef FIELD_NAME
@@ -70,6 +72,16 @@ const char *call_clip(const char *word, char buf[CALL_CLIP])
     }
     memcpy(buf, word, n);
     memcpy(buf + n, dots, sizeof dots);
+    return buf;
+}
+
+const char *call_number(double number, char buf[CALL_NUMBER])
+{
+    size_t n = json_number_f64(buf, number, true);
+    if (n > 2 && memcmp(buf + n - 2, ".0", 2) == 0) {
+        n -= 2;
+    }
+    buf[n] = '\0';
     return buf;
 }
 

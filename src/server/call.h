@@ -61,6 +61,10 @@ void call_init(struct call *call, const struct loss_desc *desc, const struct los
 #define CALL_CLIP 80
 const char *call_clip(const char *word, char buf[CALL_CLIP]);
 
+/* A number as a client would write it, for a message. Returns buf. */
+#define CALL_NUMBER 40
+const char *call_number(double number, char buf[CALL_NUMBER]);
+
 /* LOSS_UNKNOWN_FIELD that names the nearest field and lists them all. */
 loss_status call_unknown_field(const struct loss_desc *desc, const char *name, const char *pointer,
                                struct loss_error *err);

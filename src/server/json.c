@@ -31,6 +31,7 @@
 #define SMALL_DEPTH 64
 
 #define MAX_WHOLE 9007199254740992.0 /* 2^53 */
+#define MAX_WHOLE_TEXT "9007199254740992"
 
 struct json_decoder {
     struct loss_arena *arena;
@@ -294,10 +295,13 @@ static loss_status take_whole(const struct json_scan *scan, const json_t *json, 
                               struct loss_error *err)
 {
     double number;
+    char buf[CALL_NUMBER];
     LOSS_TRY(take_number(scan, json, pointer, &number, err));
-    if (!(fabs(number) <= MAX_WHOLE) || number != floor(number)) {
-        return loss_fail(err, LOSS_INVALID_PARAMETER, pointer, "must be a whole number of at most 2^53, got %.17g",
-                         number);
+    /* 2^53 + 1 is rounded to 2^53 when it is read: the limit is taken by its own text alone. */
+    const char *text = value_of(scan, json)->text;
+    if (number != floor(number) || !(fabs(number) < MAX_WHOLE || strcmp(text, MAX_WHOLE_TEXT) == 0)) {
+        return loss_fail(err, LOSS_INVALID_PARAMETER, pointer, "must be a whole number of at most 2^53, got %s",
+                         text[0] != '\0' ? text : call_number(number, buf));
     }
     *out = number;
     return LOSS_OK;
@@ -328,7 +332,9 @@ static loss_status scalar_tensor(struct reader *r, double number, const char *te
         (void)status;
     }
     if (isinf(narrow) && !isinf(number)) {
-        return loss_fail(err, LOSS_NUMBER_OUT_OF_RANGE, pointer, "%.17g is beyond the largest float32", number);
+        char buf[CALL_NUMBER];
+        return loss_fail(err, LOSS_NUMBER_OUT_OF_RANGE, pointer, "%s is beyond the largest float32",
+                         call_number(number, buf));
     }
     memcpy(data, &narrow, sizeof narrow);
     return LOSS_OK;
@@ -465,8 +471,10 @@ static loss_status read_shape(struct reader *r, const struct tensor_object *o, s
         double size = loss_tensor_at(&value->tensor, (size_t)k);
         if (!(size >= 0 && size <= MAX_WHOLE) || size != floor(size)) {
             char at[sizeof err->pointer];
+            char buf[CALL_NUMBER];
             snprintf(at, sizeof at, "%s/%d", pointer, k);
-            return loss_fail(err, LOSS_INVALID_PARAMETER, at, "a dimension is a whole number from 0, got %.17g", size);
+            return loss_fail(err, LOSS_INVALID_PARAMETER, at, "a dimension is a whole number from 0, got %s",
+                             call_number(size, buf));
         }
         out->shape[k] = (size_t)size;
     }
@@ -554,6 +562,21 @@ static loss_status object_tensor(struct reader *r, const json_t *json, bool whol
     return LOSS_OK;
 }
 
+/* The first thing in an array, or in the arrays within it, that is no number. */
+static loss_status not_numbers(struct reader *r, const json_t *array, const char *pointer, struct loss_error *err)
+{
+    size_t i = 0;
+    while (i + 1 < json_array_size(array) &&
+           (value_of(r->scan, json_array_get(array, i)) != NULL || json_is_boolean(json_array_get(array, i)))) {
+        i++;
+    }
+    const json_t *culprit = json_array_get(array, i);
+    char at[sizeof err->pointer];
+    snprintf(at, sizeof at, "%s/%zu", pointer, i);
+    return json_is_array(culprit) ? not_numbers(r, culprit, at, err)
+                                  : wrong_type(r->scan, culprit, "a number", at, err);
+}
+
 /* Any form of a tensor. `whole`: its numbers are kept as float64 whatever the call's dtype is. */
 static loss_status read_tensor(struct reader *r, const json_t *json, bool whole, const char *pointer,
                                struct loss_tensor *out, struct loss_error *err)
@@ -567,6 +590,9 @@ static loss_status read_tensor(struct reader *r, const json_t *json, bool whole,
     }
     if (json_is_object(json)) {
         return object_tensor(r, json, whole, pointer, out, err);
+    }
+    if (json_is_array(json)) {
+        return not_numbers(r, json, pointer, err);
     }
     return wrong_type(r->scan, json,
                       "a tensor: a number, an array of numbers, {\"shape\", \"data\"} or {\"dtype\", \"shape\", "
@@ -596,8 +622,9 @@ static loss_status read_axes(struct reader *r, int i, const json_t *json, const 
     }
     for (int k = 0; k < n; k++) {
         if (!(fabs(numbers[k]) <= LOSS_MAX_RANK) || numbers[k] != floor(numbers[k])) {
-            return loss_fail(err, LOSS_INVALID_PARAMETER, pointer, "an axis is a whole number from -8 to 7, got %.17g",
-                             numbers[k]);
+            char buf[CALL_NUMBER];
+            return loss_fail(err, LOSS_INVALID_PARAMETER, pointer, "an axis is a whole number from -8 to 7, got %s",
+                             call_number(numbers[k], buf));
         }
         axes[k] = (int)numbers[k];
     }
@@ -719,8 +746,9 @@ static loss_status read_step(struct reader *r, const json_t *json, const char *p
     double step;
     LOSS_TRY(take_whole(r->scan, json, pointer, &step, err));
     if (step < 0) {
-        return loss_fail(err, LOSS_INVALID_PARAMETER, pointer, "a step is a whole number from 0 to 2^53, got %.17g",
-                         step);
+        char buf[CALL_NUMBER];
+        return loss_fail(err, LOSS_INVALID_PARAMETER, pointer, "a step is a whole number from 0 to 2^53, got %s",
+                         call_number(step, buf));
     }
     r->call->step = (int64_t)step;
     return LOSS_OK;
@@ -789,7 +817,7 @@ static loss_status apply_gradients(struct reader *r, struct loss_error *err)
         return LOSS_OK; /* []: an empty list of names */
     }
     if (!json_is_array(json)) {
-        return wrong_type(r->scan, json, "true, false or a list of input names", "/gradients", err);
+        return wrong_type(r->scan, json, "true, false or a list of names of inputs", "/gradients", err);
     }
     for (size_t i = 0; i < json_array_size(json); i++) {
         char pointer[64];

@@ -9,6 +9,8 @@
 #include <math.h>
 #include <stdbool.h>
 
+#include <server/call.h>
+
 /* The nearest number with `bits` significant bits and no bit below 2^min_exponent, half to even. */
 static double round_to(double v, int bits, int min_exponent)
 {
@@ -61,16 +63,17 @@ loss_status tensor_round(struct loss_tensor *t, loss_dtype dtype, struct loss_er
     for (size_t i = 0; i < t->count; i++) {
         double v = data[i];
         char pointer[sizeof err->pointer];
+        char buf[CALL_NUMBER];
         if (range.whole && !(v == floor(v) && isfinite(v))) {
             loss_tensor_pointer(t, i, pointer, sizeof pointer);
-            return loss_fail(err, LOSS_NOT_AN_INTEGER, pointer, "%s holds whole numbers, got %.17g",
-                             loss_dtype_name(dtype), v);
+            return loss_fail(err, LOSS_NOT_AN_INTEGER, pointer, "%s holds whole numbers, got %s",
+                             loss_dtype_name(dtype), call_number(v, buf));
         }
         v = dtype == LOSS_FLOAT16 ? round_to(v, 11, -24) : dtype == LOSS_BFLOAT16 ? round_to(v, 8, -133) : v;
         if (isfinite(v) && !(v >= range.min && v <= range.max)) {
             loss_tensor_pointer(t, i, pointer, sizeof pointer);
-            return loss_fail(err, LOSS_NUMBER_OUT_OF_RANGE, pointer, "%.17g is beyond what %s holds", data[i],
-                             loss_dtype_name(dtype));
+            return loss_fail(err, LOSS_NUMBER_OUT_OF_RANGE, pointer, "%s is beyond what %s holds",
+                             call_number(data[i], buf), loss_dtype_name(dtype));
         }
         data[i] = v;
     }
