@@ -75,7 +75,12 @@ static const char *const migrations[] = {
     "  reduction  TEXT NOT NULL,"
     "  added_at   INTEGER NOT NULL,"
     "  PRIMARY KEY (key, position)"
-    ") STRICT, WITHOUT ROWID;",
+    ") STRICT, WITHOUT ROWID;"
+    /* One row, rewritten to see whether writes succeed again. */
+    "CREATE TABLE probe ("
+    "  id         INTEGER PRIMARY KEY,"
+    "  filler     BLOB NOT NULL"
+    ") STRICT;",
 };
 
 #define N_MIGRATIONS ((int)(sizeof migrations / sizeof *migrations))
@@ -92,6 +97,7 @@ static const char *const migrations[] = {
     X(BEGIN, "BEGIN IMMEDIATE")                                                                       \
     X(COMMIT, "COMMIT")                                                                               \
     X(ROLLBACK, "ROLLBACK")                                                                           \
+    X(PROBE, "INSERT OR REPLACE INTO probe (id, filler) VALUES (1, zeroblob(65536))")                 \
     X(FIND_REGISTRY, "SELECT id, ttl, updated_at FROM registries WHERE name = ?1")                    \
     X(MAKE_REGISTRY, "INSERT INTO registries (name, ttl, updated_at) VALUES (?1, ?2, ?3)")            \
     X(TOUCH_REGISTRY, "UPDATE registries SET updated_at = ?2 WHERE id = ?1")                          \
@@ -770,21 +776,8 @@ static loss_status sqlite_expire(struct store *store, int64_t now, struct loss_e
     return end_write(s, status, err);
 }
 
-static loss_status exec(struct sqlite_store *s, const char *sql, struct loss_error *err)
-{
-    int rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
-    return rc == SQLITE_OK ? LOSS_OK : fail(s, rc, err);
-}
-
-/* Say that the file is ours and of the newest version; writes even if it says so already. */
-static loss_status write_version(struct sqlite_store *s, struct loss_error *err)
-{
-    char sql[96];
-    snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION_ID, N_MIGRATIONS);
-    return exec(s, sql, err);
-}
-
-/* Cheap while writes succeed; after one that failed, a write that changes nothing must succeed first. */
+/* Cheap while writes succeed; after one that failed, another must succeed first. It is larger than what an add writes:
+ * on a full disk a small one may still find room in what the log had taken before. */
 static loss_status sqlite_ready(struct store *store, struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
@@ -797,7 +790,7 @@ static loss_status sqlite_ready(struct store *store, struct loss_error *err)
     }
     status = begin_write(s, err);
     if (status == LOSS_OK) {
-        status = write_version(s, err);
+        status = run(s, SQL_PROBE, err, "");
     }
     return end_write(s, status, err);
 }
@@ -915,10 +908,16 @@ static loss_status use_wal(struct sqlite_store *s, struct loss_error *err)
     return LOSS_OK;
 }
 
+static loss_status exec(struct sqlite_store *s, const char *sql, struct loss_error *err)
+{
+    int rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? LOSS_OK : fail(s, rc, err);
+}
+
 /* Bring the file to the newest version; inside of a transaction. */
 static loss_status migrate(struct sqlite_store *s, struct loss_error *err)
 {
-    char id[32], version_text[32], tables[32];
+    char id[32], version_text[32], tables[32], sql[96];
     LOSS_TRY(ask_once(s, "PRAGMA application_id", id, err));
     LOSS_TRY(ask_once(s, "PRAGMA user_version", version_text, err));
     LOSS_TRY(ask_once(s, "SELECT count(*) FROM sqlite_schema", tables, err));
@@ -933,7 +932,8 @@ static loss_status migrate(struct sqlite_store *s, struct loss_error *err)
     for (int v = version; v < N_MIGRATIONS; v++) {
         LOSS_TRY(exec(s, migrations[v], err));
     }
-    return write_version(s, err);
+    snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION_ID, N_MIGRATIONS);
+    return exec(s, sql, err); /* writes, even where it changes nothing */
 }
 
 static loss_status prepare(struct sqlite_store *s, struct loss_error *err)

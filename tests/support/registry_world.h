@@ -51,9 +51,15 @@ static inline loss_status world_open(struct world *w)
     return registry_open(&options, &w->registry, &w->err);
 }
 
-static inline void world_reopen(struct world *w)
+static inline void world_close(struct world *w)
 {
     registry_close(w->registry);
+    w->registry = NULL;
+}
+
+static inline void world_reopen(struct world *w)
+{
+    world_close(w);
     assert_int_equal(world_open(w), LOSS_OK);
 }
 
@@ -82,7 +88,7 @@ static inline int world_teardown(void **state)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm", ".lock"};
     struct world            *w = *state;
-    registry_close(w->registry);
+    world_close(w);
     loss_arena_free(w->arena);
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         char path[128];
