@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_catalog_gradients.c - every gradient of every loss against central differences in float64.
+ */
+#include "batch.h"
+
+#include <math.h>
+
+#define STEP 1e-5
+
+static double objective(struct batch *b)
+{
+    batch_compute(b);
+    return b->call.reduction == LOSS_REDUCE_NONE ? b->answer.totals.sum
+                                                 : loss_totals_pick(&b->answer.totals, b->call.reduction);
+}
+
+/* Central difference along one number; NAN where there is a kink within the step. */
+static double slope(struct batch *b, struct loss_tensor *t, size_t i)
+{
+    double x = batch_get(t, i), here = objective(b);
+    batch_set(t, i, x + STEP);
+    double up = objective(b);
+    batch_set(t, i, x - STEP);
+    double down = objective(b);
+    batch_set(t, i, x);
+    double left = (here - down) / STEP, right = (up - here) / STEP;
+    return fabs(left - right) > 1e-2 * (1 + fabs(left)) ? NAN : (up - down) / (2 * STEP);
+}
+
+static void check_slopes(struct batch *b, struct loss_tensor *t, const struct loss_tensor *gradient, const char *name)
+{
+    assert_int_equal(t->count, gradient->count);
+    for (size_t i = 0; i < t->count; i++) {
+        if (t == &b->call.weights && batch_get(t, i) == 0) {
+            continue; /* counts change with it: there is no derivative */
+        }
+        double expected = slope(b, t, i), found = batch_get(gradient, i);
+        if (!isnan(expected) && !(fabs(found - expected) <= 1e-7 * (1 + fabs(expected)))) {
+            fail_msg("%s, %s, weights of rank %d: d/d%s[%zu] is %.12g, but differences say %.12g", b->call.desc->name,
+                     loss_reduction_name(b->call.reduction), b->call.weights.rank, name, i, found, expected);
+        }
+    }
+}
+
+static void check_gradients(struct batch *b)
+{
+    const struct loss_desc *desc = b->call.desc;
+    unsigned wanted = 0;
+    for (int i = 0; desc->inputs[i].name != NULL; i++) {
+        wanted |= desc->inputs[i].differentiable ? 1u << i : 0;
+    }
+    wanted |= b->call.weights.data != NULL ? 1u << LOSS_GRADIENT_WEIGHTS : 0;
+    b->call.gradients = wanted;
+    batch_compute(b);
+    struct loss_answer answer = b->answer;
+    b->call.gradients = 0;
+    for (int i = 0; desc->inputs[i].name != NULL; i++) {
+        if (wanted & (1u << i)) {
+            check_slopes(b, &b->call.input[i], &answer.gradient[i], desc->inputs[i].name);
+        }
+    }
+    if (b->call.weights.data != NULL) {
+        check_slopes(b, &b->call.weights, &answer.gradient[LOSS_GRADIENT_WEIGHTS], "weights");
+    }
+}
+
+static void test_gradients__are_the_slopes_of_the_loss(void **state)
+{
+    (void)state;
+    static const size_t shape[] = {4, 3}, deep[] = {2, 3, 4};
+    EACH_LOSS(desc)
+    {
+        for (int weights = 0; weights < BATCH_WEIGHTS_COUNT; weights++) {
+            for (int reduction = 0; reduction < LOSS_REDUCTION_COUNT; reduction++) {
+                struct batch b;
+                bool is_deep = (weights + reduction) % 2 == 0;
+                batch_make(&b, desc, LOSS_FLOAT64, is_deep ? 3 : 2, is_deep ? deep : shape,
+                           (uint64_t)(weights * 10 + reduction));
+                b.call.reduction = (loss_reduction)reduction;
+                if (batch_weigh(&b, (enum batch_weights)weights)) {
+                    check_gradients(&b);
+                }
+                batch_free(&b);
+            }
+        }
+    }
+}
+
+static void test_gradients__hold_with_masked_weights(void **state)
+{
+    (void)state;
+    static const size_t shape[] = {3, 5};
+    EACH_LOSS(desc)
+    {
+        struct batch b;
+        batch_make(&b, desc, LOSS_FLOAT64, 2, shape, 5);
+        if (batch_weigh(&b, BATCH_HOLES)) {
+            b.call.weights_mask = true;
+            check_gradients(&b);
+        }
+        batch_free(&b);
+    }
+}
+
+static void test_gradients__hold_for_every_numeric_parameter(void **state)
+{
+    (void)state;
+    static const size_t shape[] = {4, 3};
+    EACH_LOSS(desc)
+    {
+        for (int i = 0; desc->params[i].name != NULL; i++) {
+            const struct loss_param *p = &desc->params[i];
+            if (p->type != LOSS_NUMBER) {
+                continue;
+            }
+            double high = isinf(p->max) ? 2.5 : p->max, values[] = {0.9 * p->min + 0.1 * high, 0.4 * p->min + 0.6 * high};
+            for (size_t k = 0; k < 2; k++) {
+                struct batch b;
+                batch_make(&b, desc, LOSS_FLOAT64, 2, shape, 77 + k);
+                assert_int_equal(loss_call_set_number(&b.call, i, values[k], NULL, &b.error), LOSS_OK);
+                check_gradients(&b);
+                batch_free(&b);
+            }
+        }
+    }
+}
+
+static void test_gradients__hold_along_every_axis(void **state)
+{
+    (void)state;
+    static const size_t shape[] = {2, 3, 4};
+    EACH_LOSS(desc)
+    {
+        int axis_param = loss_desc_param(desc, "axis");
+        for (int axis = -3; axis_param >= 0 && axis < 3; axis++) {
+            struct batch b;
+            batch_make(&b, desc, LOSS_FLOAT64, 3, shape, 9);
+            assert_int_equal(loss_call_set_number(&b.call, axis_param, axis, NULL, &b.error), LOSS_OK);
+            assert_true(batch_weigh(&b, BATCH_FULL));
+            check_gradients(&b);
+            batch_free(&b);
+        }
+    }
+}
+
+static void test_gradients__of_a_weight_that_a_mean_does_not_feel_are_zero(void **state)
+{
+    (void)state;
+    static const size_t shape[] = {4, 3};
+    EACH_LOSS(desc)
+    {
+        struct batch b;
+        batch_make(&b, desc, LOSS_FLOAT32, 2, shape, 1);
+        b.call.reduction = LOSS_REDUCE_MEAN;
+        b.call.gradients = 1u << LOSS_GRADIENT_WEIGHTS;
+        assert_true(batch_weigh(&b, BATCH_SCALAR));
+        batch_compute(&b);
+        CHECK(desc, batch_get(&b.answer.gradient[LOSS_GRADIENT_WEIGHTS], 0) == 0);
+        batch_free(&b);
+    }
+}
+
+static void test_gradients__are_refused_where_there_are_none(void **state)
+{
+    (void)state;
+    static const size_t shape[] = {4, 3};
+    EACH_LOSS(desc)
+    {
+        for (int i = 0; desc->inputs[i].name != NULL; i++) {
+            struct batch b;
+            batch_make(&b, desc, LOSS_FLOAT32, 2, shape, 1);
+            b.call.gradients = 1u << i;
+            loss_status status = loss_compute(&b.call, b.arena, &b.answer, &b.error);
+            CHECK(desc, status == (desc->inputs[i].differentiable ? LOSS_OK : LOSS_NOT_DIFFERENTIABLE));
+            if (status != LOSS_OK) {
+                assert_string_equal(b.error.pointer, "/gradients");
+            }
+            batch_free(&b);
+        }
+    }
+}
+
+static void test_gradients__are_all_zero_where_the_divisor_is(void **state)
+{
+    (void)state;
+    static const size_t shape[] = {4, 3};
+    EACH_LOSS(desc)
+    {
+        struct batch b;
+        batch_make(&b, desc, LOSS_FLOAT32, 2, shape, 1);
+        b.call.reduction = LOSS_REDUCE_SUM_BY_NONZERO_WEIGHTS;
+        b.call.gradients = 1u << b.main | 1u << LOSS_GRADIENT_WEIGHTS;
+        if (batch_weigh(&b, BATCH_ALL_ZERO)) {
+            batch_compute(&b);
+            CHECK(desc, b.answer.loss == 0);
+            for (int g = 0; g <= LOSS_GRADIENT_WEIGHTS; g++) {
+                for (size_t i = 0; b.answer.gradient[g].data != NULL && i < b.answer.gradient[g].count; i++) {
+                    CHECK(desc, batch_get(&b.answer.gradient[g], i) == 0);
+                }
+            }
+        }
+        batch_free(&b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gradients__are_the_slopes_of_the_loss),
+        cmocka_unit_test(test_gradients__hold_with_masked_weights),
+        cmocka_unit_test(test_gradients__hold_for_every_numeric_parameter),
+        cmocka_unit_test(test_gradients__hold_along_every_axis),
+        cmocka_unit_test(test_gradients__of_a_weight_that_a_mean_does_not_feel_are_zero),
+        cmocka_unit_test(test_gradients__are_refused_where_there_are_none),
+        cmocka_unit_test(test_gradients__are_all_zero_where_the_divisor_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
