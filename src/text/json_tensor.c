@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * json_tensor.c - arrays of numbers: their shape, their memory, what is wrong with them, and their way to float32.
+ *
+ * Lengths are compared at closing brackets only; between them numbers are counted by where they are written.
+ */
+#include "json_state.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include <text/number.h>
+
+static bool begin_tensor(struct json_scan *s)
+{
+    s->base = s->depth - s->pending;
+    s->leaf = s->depth;
+    s->pending = 0;
+    for (int i = 0; i < LOSS_MAX_RANK; i++) {
+        s->length[i] = UNSET;
+    }
+    s->n = s->row = 0;
+    s->data = &s->stage;
+    s->block = false;
+    s->dtype = LOSS_FLOAT64;
+    struct slot *slot = scan_new_value(s, JSON_TENSOR, s->base);
+    if (slot == NULL) {
+        return false;
+    }
+    if (s->options.storage != NULL && s->options.storage(s->options.arg, slot->value.pointer) == LOSS_FLOAT32) {
+        s->dtype = LOSS_FLOAT32;
+    }
+    slot->value.tensor.dtype = s->dtype;
+    s->capacity = STAGE_BYTES / loss_dtype_size(s->dtype);
+    s->mode = IN_TENSOR;
+    return true;
+}
+
+/* The tensor is no good: keep the reason, drop the numbers, go on for the grammar's sake. */
+#define TENSOR_FAULT(s, status, levels, ...)                                                                           \
+    (scan_fault((s), (status), (levels), __VA_ARGS__) && scan_discard_tensor(s))
+
+bool scan_discard_tensor(struct json_scan *s)
+{
+    if (s->block) {
+        loss_arena_release(s->arena, s->data);
+    }
+    s->block = false;
+    s->data = NULL;
+    s->n_ties = s->values[s->n_values - 1].first_tie;
+    s->mode = IN_DISCARD;
+    return true;
+}
+
+/* Room for more numbers. A block grows by doubling: the arena moves the pages of a large one. */
+bool scan_grow_tensor(struct json_scan *s)
+{
+    const size_t size = loss_dtype_size(s->dtype);
+    if (s->capacity > SIZE_MAX / 4 / size) {
+        return scan_no_memory(s);
+    }
+    void *larger = loss_arena_resize(s->arena, s->block ? s->data : NULL, 2 * s->capacity * size);
+    if (larger == NULL) {
+        return scan_no_memory(s);
+    }
+    if (!s->block) {
+        memcpy(larger, &s->stage, s->n * size);
+    }
+    s->data = larger;
+    s->block = true;
+    s->capacity *= 2;
+    return true;
+}
+
+/* The numbers of a tensor at its end, without the spare room. */
+static bool settle_data(struct json_scan *s)
+{
+    const size_t bytes = s->n * loss_dtype_size(s->dtype);
+    if (s->block) {
+        void *trimmed = loss_arena_resize(s->arena, s->data, bytes);
+        s->data = trimmed != NULL ? trimmed : s->data;
+        return true;
+    }
+    void *data = loss_arena_alloc(s->arena, bytes > 0 ? bytes : 1, 64);
+    if (data == NULL) {
+        return scan_no_memory(s);
+    }
+    memcpy(data, &s->stage, bytes);
+    s->data = data;
+    return true;
+}
+
+bool scan_end_tensor(struct json_scan *s)
+{
+    if (s->mode == IN_TENSOR) {
+        if (!settle_data(s)) {
+            return false;
+        }
+        struct slot *slot = &s->values[s->n_values - 1];
+        struct loss_tensor *t = &slot->value.tensor;
+        t->layout = LOSS_NESTED;
+        t->rank = s->leaf - s->base;
+        memcpy(t->shape, s->length, (size_t)t->rank * sizeof t->shape[0]);
+        t->count = s->n;
+        t->data = s->data;
+        slot->n_ties = s->n_ties - slot->first_tie;
+        slot->block = s->block;
+    }
+    s->mode = IN_ENVELOPE;
+    return scan_put_placeholder(s);
+}
+
+bool scan_check_length(struct json_scan *s)
+{
+    const struct frame *f = &s->stack[s->depth - 1];
+    const size_t found = s->depth == s->leaf ? s->n - s->row : f->index;
+    size_t *length = &s->length[s->depth - 1 - s->base];
+    if (*length == UNSET) {
+        *length = found;
+        return true;
+    }
+    return found == *length || TENSOR_FAULT(s, LOSS_RAGGED_TENSOR, s->depth - 1,
+                                            "expected %zu elements, as in the first row, found %zu", *length, found);
+}
+
+bool scan_deeper_than_numbers(struct json_scan *s)
+{
+    if (s->length[s->leaf - 1 - s->base] == 0) {
+        return TENSOR_FAULT(s, LOSS_RAGGED_TENSOR, s->depth - 1,
+                            "expected 0 elements, as in the first row, found more");
+    }
+    return TENSOR_FAULT(s, LOSS_RAGGED_TENSOR, s->depth, "expected a number, as before, found an array");
+}
+
+bool scan_begin_leaf(struct json_scan *s, bool numeric, const char *what)
+{
+    if (s->pending > 0 && numeric) {
+        const int rank = s->pending;
+        if (!begin_tensor(s)) {
+            return false;
+        }
+        if (rank > LOSS_MAX_RANK) {
+            return TENSOR_FAULT(s, LOSS_SHAPE_MISMATCH, s->base, "rank %d is above %d", rank, LOSS_MAX_RANK);
+        }
+        return true;
+    }
+    for (; s->pending > 0; s->pending--) {
+        if (!scan_put(s, "[", 1)) {
+            return false;
+        }
+    }
+    if (s->mode != IN_TENSOR) {
+        return true;
+    }
+    if (!numeric) {
+        return TENSOR_FAULT(s, LOSS_INVALID_PARAMETER, s->depth, "expected a number, found %s", what);
+    }
+    return s->depth == s->leaf ||
+           TENSOR_FAULT(s, LOSS_RAGGED_TENSOR, s->depth, "expected an array, as before, found a number");
+}
+
+static bool add_tie(struct json_scan *s, float value)
+{
+    struct tie *ties = scan_grown(s, s->ties, &s->ties_capacity, s->n_ties + 1, sizeof *ties);
+    if (ties == NULL) {
+        return false;
+    }
+    s->ties = ties;
+    ties[s->n_ties++] = (struct tie){.index = s->n, .value = value};
+    return true;
+}
+
+bool scan_add_element(struct json_scan *s, double v, float f, unsigned flags)
+{
+    if (s->n == s->capacity && !scan_grow_tensor(s)) {
+        return false;
+    }
+    if (s->dtype == LOSS_FLOAT32) {
+        ((float *)s->data)[s->n] = f;
+    } else {
+        if ((flags & NUMBER_TIE) != 0 && !add_tie(s, f)) {
+            return false;
+        }
+        ((double *)s->data)[s->n] = v;
+    }
+    s->n++;
+    return true;
+}
+
+/* Index of the first finite number whose float is infinite; count: none. */
+static size_t first_beyond_float(const struct loss_tensor *t, const struct tie *ties, size_t n_ties)
+{
+    const double *v = t->data;
+    for (size_t i = 0, k = 0; i < t->count; i++) {
+        float f = (float)v[i];
+        if (k < n_ties && ties[k].index == i) {
+            f = ties[k++].value;
+        }
+        if (isinf(f) && !isinf(v[i])) {
+            return i;
+        }
+    }
+    return t->count;
+}
+
+/* By way of small arrays: floats written over doubles not yet read would be at the compiler's mercy. */
+static void narrow_in_place(void *data, size_t n)
+{
+    enum { BLOCK = 256 };
+    double from[BLOCK];
+    float to[BLOCK];
+    unsigned char *bytes = data;
+    for (size_t i = 0; i < n; i += BLOCK) {
+        const size_t m = n - i < BLOCK ? n - i : BLOCK;
+        memcpy(from, bytes + i * sizeof *from, m * sizeof *from);
+        for (size_t j = 0; j < m; j++) {
+            to[j] = (float)from[j];
+        }
+        memcpy(bytes + i * sizeof *to, to, m * sizeof *to);
+    }
+}
+
+loss_status json_value_narrow(struct json_scan *s, size_t i, struct loss_error *err)
+{
+    assert(i < s->n_values && s->values[i].value.kind == JSON_TENSOR && s->values[i].value.fault == LOSS_OK);
+    struct slot *slot = &s->values[i];
+    struct loss_tensor *t = &slot->value.tensor;
+    const struct tie *ties = slot->n_ties > 0 ? s->ties + slot->first_tie : NULL;
+    if (t->dtype == LOSS_FLOAT32) {
+        return LOSS_OK;
+    }
+    const size_t bad = first_beyond_float(t, ties, slot->n_ties);
+    if (bad < t->count) {
+        char pointer[MAX_POINTER];
+        loss_tensor_pointer(t, bad, pointer, sizeof pointer);
+        return loss_fail(err, LOSS_NUMBER_OUT_OF_RANGE, pointer, "%.17g is beyond the largest float32",
+                         loss_tensor_at(t, bad));
+    }
+    narrow_in_place(t->data, t->count);
+    for (size_t k = 0; k < slot->n_ties; k++) {
+        memcpy((float *)t->data + ties[k].index, &ties[k].value, sizeof(float));
+    }
+    t->dtype = LOSS_FLOAT32;
+    if (slot->block) {
+        void *half = loss_arena_resize(s->arena, t->data, t->count * sizeof(float));
+        t->data = half != NULL ? half : t->data;
+    }
+    return LOSS_OK;
+}
