@@ -10,11 +10,23 @@
 
 #include <loss/tensor.h>
 #include <server/json.h>
+#include <server/machine.h>
 #include <server/registry_routes.h>
 #include <server/server.h>
 
 #define LIMIT_MAX 1000 /* entries of a page, and what a page has where nothing is said */
 #define DEFAULT_NAME "loss"
+
+/* Call the store, count its time, and pass a failure on. */
+#define STORE_TRY(q, call)                                  \
+    do {                                                    \
+        int64_t     store_begun_ = machine_clock();         \
+        loss_status store_status_ = (call);                 \
+        (q)->times.store += machine_clock() - store_begun_; \
+        if (store_status_ != LOSS_OK) {                     \
+            return store_status_;                           \
+        }                                                   \
+    } while (0)
 
 const char *const registry_page_query[] = {"limit", "cursor", NULL};
 const char *const registry_list_query[] = {"scope", "collection", "step", "limit", "cursor", NULL};
@@ -214,7 +226,7 @@ loss_status registry_index_step(struct request *q, struct reply *r, struct loss_
     const char           *cursor, *next_cursor;
     LOSS_TRY(read_limit(q, &limit, err));
     LOSS_TRY(read_word(q, "cursor", &cursor, err));
-    LOSS_TRY(registry_info_list(q->server->registry, limit, cursor, q->arena, &infos, &count, &next_cursor, err));
+    STORE_TRY(q, registry_info_list(q->server->registry, limit, cursor, q->arena, &infos, &count, &next_cursor, err));
 
     struct json_out o;
     json_out_init(&o, q->arena);
@@ -234,7 +246,7 @@ static loss_status answer_info(struct request *q, struct reply *r, const char *r
 {
     struct registry_info info;
     struct json_out      o;
-    LOSS_TRY(registry_info_get(q->server->registry, registry, q->arena, &info, err));
+    STORE_TRY(q, registry_info_get(q->server->registry, registry, q->arena, &info, err));
     json_out_init(&o, q->arena);
     write_info(&o, &info);
     return answer(q, r, 200, &o, err);
@@ -262,7 +274,7 @@ loss_status registry_put_step(struct request *q, struct reply *r, struct loss_er
                          "ttl must be 1 to %lld seconds, got %.17g; leave it out for the server's own",
                          (long long)REGISTRY_TTL_MAX, ttl.number);
     }
-    LOSS_TRY(registry_put(q->server->registry, registry, ttl.given ? (int64_t)ttl.number : 0, err));
+    STORE_TRY(q, registry_put(q->server->registry, registry, ttl.given ? (int64_t)ttl.number : 0, err));
     return answer_info(q, r, registry, err);
 }
 
@@ -278,7 +290,7 @@ loss_status registry_delete_step(struct request *q, struct reply *r, struct loss
     if (scope == NULL && step == REGISTRY_STEP_ALL && request_query(q, "step") != NULL) {
         scope = "";
     }
-    LOSS_TRY(registry_remove(q->server->registry, registry, scope, step, &removed, err));
+    STORE_TRY(q, registry_remove(q->server->registry, registry, scope, step, &removed, err));
 
     struct json_out o;
     json_out_init(&o, q->arena);
@@ -340,7 +352,7 @@ static loss_status add_entry(struct request *q, struct reply *r, const char *col
     struct registry_add   add;
     struct registry_entry entry;
     LOSS_TRY(read_add(q, collection, &add, err));
-    LOSS_TRY(registry_add(q->server->registry, &add, q->arena, &entry, err));
+    STORE_TRY(q, registry_add(q->server->registry, &add, q->arena, &entry, err));
     return answer_entry(q, r, 201, &entry, err);
 }
 
@@ -366,7 +378,7 @@ static loss_status list_entries(struct request *q, struct reply *r, const char *
     LOSS_TRY(read_step(q, true, REGISTRY_STEP_LATEST, &query.step, err));
     LOSS_TRY(read_limit(q, &query.limit, err));
     LOSS_TRY(read_word(q, "cursor", &query.cursor, err));
-    LOSS_TRY(registry_list(q->server->registry, &query, q->arena, &page, err));
+    STORE_TRY(q, registry_list(q->server->registry, &query, q->arena, &page, err));
 
     struct json_out o;
     json_out_init(&o, q->arena);
@@ -404,7 +416,7 @@ loss_status registry_entry_step(struct request *q, struct reply *r, struct loss_
     LOSS_TRY(read_registry(q, &query.registry, err));
     LOSS_TRY(read_segment(q, 4, "name", &query.name, err));
     LOSS_TRY(read_step(q, false, REGISTRY_STEP_LATEST, &query.step, err));
-    LOSS_TRY(registry_list(q->server->registry, &query, q->arena, &page, err));
+    STORE_TRY(q, registry_list(q->server->registry, &query, q->arena, &page, err));
     if (page.count == 0) {
         return loss_fail(err, LOSS_NOT_FOUND, "", "there is no entry \"%.300s\" in %s of registry \"%.300s\"",
                          query.name, query.step == REGISTRY_STEP_LATEST ? "the latest step" : "that step",
@@ -413,7 +425,7 @@ loss_status registry_entry_step(struct request *q, struct reply *r, struct loss_
     return answer_entry(q, r, 200, &page.entries[0], err);
 }
 
-/* The exact total under scope and step, which is `key` of the answer. */
+/* The exact total under scope and step. */
 static loss_status read_total(struct request *q, bool losses, bool regularization, struct registry_query *query,
                               double *total, uint64_t *count, struct loss_error *err)
 {
@@ -421,7 +433,8 @@ static loss_status read_total(struct request *q, bool losses, bool regularizatio
     LOSS_TRY(read_registry(q, &query->registry, err));
     LOSS_TRY(read_word(q, "scope", &query->scope, err));
     LOSS_TRY(read_step(q, false, REGISTRY_STEP_LATEST, &query->step, err));
-    return registry_total(q->server->registry, query, losses, regularization, total, count, err);
+    STORE_TRY(q, registry_total(q->server->registry, query, losses, regularization, total, count, err));
+    return LOSS_OK;
 }
 
 static loss_status answer_total(struct request *q, struct reply *r, const char *key, double total, uint64_t count,
