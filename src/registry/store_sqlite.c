@@ -980,7 +980,6 @@ static const struct store_ops sqlite_ops = {
 
 loss_status store_sqlite_open(const char *path, struct store **out, struct loss_error *err)
 {
-    struct loss_error    why = {0};
     struct sqlite_store *s = calloc(1, sizeof *s);
     if (s == NULL) {
         return store_fail_memory(err);
@@ -988,10 +987,10 @@ loss_status store_sqlite_open(const char *path, struct store **out, struct loss_
     s->base.ops = &sqlite_ops;
     s->lock_file = -1;
     pthread_mutex_init(&s->lock, NULL);
-    loss_status status = open_file(s, path, &why);
+    loss_status status = open_file(s, path, err);
     if (status != LOSS_OK) {
         sqlite_close_store(&s->base);
-        return loss_fail(err, status, "", "cannot open the store %.300s: %.600s", path, why.message);
+        return status;
     }
     *out = &s->base;
     return LOSS_OK;
