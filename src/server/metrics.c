@@ -306,7 +306,7 @@ static void add_server(struct text *t, const struct server *server)
     add_value(t, "lossd_requests_in_flight", "gauge", "Requests begun and not yet answered.",
               (double)metrics_in_flight(m));
     add_value(t, "lossd_memory_used_bytes", "gauge", "What the requests in flight hold.",
-              (double)atomic_load(&server->budget.used));
+              (double)loss_budget_used(&server->budget));
     add_value(t, "lossd_memory_budget_bytes", "gauge", "What they may hold (--memory-budget).",
               (double)server->budget.limit);
     add_value(t, "lossd_draining", "gauge", "1 once the server is shutting down.", atomic_load(&server->draining));
