@@ -299,7 +299,8 @@ static loss_status take_whole(const struct json_scan *scan, const json_t *json, 
     LOSS_TRY(take_number(scan, json, pointer, &number, err));
     /* 2^53 + 1 is rounded to 2^53 when it is read: the limit is taken by its own text alone. */
     const char *text = value_of(scan, json)->text;
-    if (number != floor(number) || !(fabs(number) < MAX_WHOLE || strcmp(text, MAX_WHOLE_TEXT) == 0)) {
+    if (number != floor(number) ||
+        !(fabs(number) < MAX_WHOLE || strcmp(text + (text[0] == '-'), MAX_WHOLE_TEXT) == 0)) {
         return loss_fail(err, LOSS_INVALID_PARAMETER, pointer, "must be a whole number of at most 2^53, got %s",
                          text[0] != '\0' ? text : call_number(number, buf));
     }

@@ -55,8 +55,8 @@ static const struct part schemas[] = {
      "'properties': {"
      "'loss': {'description': 'What reduction names; absent with none.', 'type': ['number', 'null']}, "
      "'reduction': <ReductionName>, 'dtype': <Dtype>, "
-     "'losses': {'description': 'The weighted, unreduced losses.', 'allOf': [<Values>]}, "
-     "'shape': {'description': 'Of losses.', 'allOf': [<Shape>]}, 'totals': <Totals>, "
+     "'losses': {'description': 'The weighted, unreduced losses.', '$ref': '#/components/schemas/Values'}, "
+     "'shape': {'description': 'Of losses.', '$ref': '#/components/schemas/Shape'}, 'totals': <Totals>, "
      "'nonfinite': {"
      "'description': 'How many values of losses and gradients are not finite; absent where all are.', "
      "'type': 'integer', 'minimum': 1}, "
@@ -182,22 +182,22 @@ static const struct part parameters[] = {
 /* What call_fields hold; gradients and reduction are generated. */
 #define FIELD_weights                                                                                                  \
     "{'description': 'A scalar, or of the rank of the losses with each dimension 1 or equal.', "                       \
-    "'allOf': [<Tensor>], 'default': 1}"
+    "'$ref': '#/components/schemas/Tensor', 'default': 1}"
 #define FIELD_reduction NULL
 #define FIELD_gradients NULL
 #define FIELD_losses                                                                                                   \
     "{'description': 'false leaves the per-sample losses out of the answer.', 'type': 'boolean', "                     \
     "'default': true}"
-#define FIELD_dtype "{'description': 'Of the inputs and the answer.', 'allOf': [<Dtype>], 'default': 'float32'}"
+#define FIELD_dtype "{'description': 'Of the inputs and the answer.', '$ref': '#/components/schemas/Dtype', 'default': 'float32'}"
 #define FIELD_weights_mask                                                                                             \
     "{'description': 'Skip elements of weight 0 instead of multiplying them.', 'type': 'boolean', "                    \
     "'default': false}"
-#define FIELD_registry "{'description': 'Adds the loss to this registry.', 'allOf': [<Name>]}"
+#define FIELD_registry "{'description': 'Adds the loss to this registry.', '$ref': '#/components/schemas/Name'}"
 #define FIELD_name                                                                                                     \
     "{'description': 'Of the entry in the registry; the name of the loss where it is absent.', "                       \
-    "'allOf': [<Name>]}"
-#define FIELD_collection "{'description': 'Of the entry in the registry.', 'allOf': [<Name>]}"
-#define FIELD_step "{'description': 'Of the entry in the registry.', 'allOf': [<Step>], 'default': 0}"
+    "'$ref': '#/components/schemas/Name'}"
+#define FIELD_collection "{'description': 'Of the entry in the registry.', '$ref': '#/components/schemas/Name'}"
+#define FIELD_step "{'description': 'Of the entry in the registry.', '$ref': '#/components/schemas/Step', 'default': 0}"
 #define FIELD_accumulate                                                                                               \
     "{'description': 'Merge into the entry of that name and step; not offered yet.', 'const': false}"
 
@@ -388,8 +388,7 @@ static void write_param_type(struct json_out *o, const struct loss_param *param)
         json_out_close(o, ']');
         break;
     case LOSS_VECTOR:
-        json_out_key(o, "anyOf");
-        openapi_short(o, "[<Tensor>]");
+        openapi_text(o, "$ref", "#/components/schemas/Tensor");
         break;
     case LOSS_NUMBER_OR_VECTOR:
         json_out_key(o, "anyOf");
@@ -433,13 +432,11 @@ static void write_input(struct json_out *o, const struct loss_input *input)
     json_out_key(o, input->name);
     json_out_open(o, '{');
     openapi_text(o, "description", text);
-    json_out_key(o, "allOf");
-    openapi_short(o, "[<Tensor>]");
+    openapi_text(o, "$ref", "#/components/schemas/Tensor");
     json_out_close(o, '}');
     for (const char *const *alias = input->aliases; alias != NULL && *alias != NULL; alias++) {
         write_alias_of(o, *alias, input->name);
-        json_out_key(o, "allOf");
-        openapi_short(o, "[<Tensor>]");
+        openapi_text(o, "$ref", "#/components/schemas/Tensor");
         json_out_close(o, '}');
     }
 }
@@ -476,10 +473,7 @@ static void write_gradients_field(struct json_out *o, const struct loss_desc *de
 static void write_reduction_field(struct json_out *o, const struct loss_desc *desc)
 {
     json_out_open(o, '{');
-    json_out_key(o, "allOf");
-    json_out_open(o, '[');
-    openapi_ref(o, "schemas", "Reduction");
-    json_out_close(o, ']');
+    openapi_text(o, "$ref", "#/components/schemas/Reduction");
     openapi_text(o, "default", loss_reduction_name(desc->reduction));
     json_out_close(o, '}');
 }
