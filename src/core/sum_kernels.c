@@ -142,10 +142,10 @@ static bool sum_run_f64(const double *restrict x, size_t n, double part[3])
 
 /* ---- through integers --------------------------------------------------------------------------------------------- */
 
-/* Two limbs take a shifted fraction of up to 84 bits: 32 into the first, 52 into the second, which has room for 512.
+/* Two limbs take a shifted fraction of up to 84 bits: 32 into the first, 52 into the second, which has room for 2047.
  * Neighbours go to different copies, so that one need not wait for what the other stored. */
 #define COPIES 2
-#define COPY_ROOM 512
+#define COPY_ROOM 1024
 #define COPY_LIMBS 65
 
 struct tally {

@@ -45,12 +45,20 @@ VM_INLINE double vm_abs(double x)
     return vm_from_bits(vm_bits(x) & ~(UINT64_C(1) << 63));
 }
 
+/* The magnitude of x with the sign of `sign`. */
+VM_INLINE double vm_copysign(double x, double sign)
+{
+    const uint64_t sign_bit = UINT64_C(1) << 63;
+    return vm_from_bits((vm_bits(x) & ~sign_bit) | (vm_bits(sign) & sign_bit));
+}
+
 /* yes where `condition`, a comparison of doubles, holds, else no. Masks instead of ?: on the values themselves, which
  * the compiler may turn into jumps around the whole rest of a function, and the loop is then scalar. The mask is made
  * as a double (all bits set: a NaN), because SSE2 can select only by comparisons of the same type. */
-#define VM_SELECT(condition, yes, no) vm__blend((condition) ? vm_from_bits(~UINT64_C(0)) : 0.0, yes, no)
+#define VM_MASK(condition) ((condition) ? vm_from_bits(~UINT64_C(0)) : 0.0)
+#define VM_SELECT(condition, yes, no) vm_blend(VM_MASK(condition), yes, no)
 
-VM_INLINE double vm__blend(double mask, double yes, double no)
+VM_INLINE double vm_blend(double mask, double yes, double no)
 {
     return vm_from_bits((vm_bits(yes) & vm_bits(mask)) | (vm_bits(no) & ~vm_bits(mask)));
 }
@@ -91,10 +99,10 @@ VM_INLINE double vm_two_prod(double a, double b, double *error)
  * no care: lo is ignored then. */
 VM_INLINE double vm_exp_hilo(double hi, double lo)
 {
-    /* Outside of this all is 0 or infinite. NaN passes both. */
-    double x = VM_SELECT(hi < -746.0, -746.0, hi);
-    x = VM_SELECT(x > 710.0, 710.0, x);
-    lo = VM_SELECT(vm_abs(hi) < 746.0, lo, 0.0);
+    /* Beyond 746 all is 0 or infinite. NaN is not beyond. */
+    double beyond = VM_MASK(vm_abs(hi) > 746.0);
+    double x = vm_blend(beyond, vm_copysign(746.0, hi), hi);
+    lo = vm_blend(beyond, 0.0, lo);
 
     /* hi + lo = k*ln2 + r + c */
     double shifted = x * VM__LOG2_E + VM__ROUNDER;
@@ -165,8 +173,9 @@ VM_INLINE double vm__log_parts(double k, double f, double s, double c)
 /* log(x), 0.85 ulp: -inf for 0, inf for inf, NaN below 0. */
 VM_INLINE double vm_log(double x)
 {
-    double u = VM_SELECT(x < DBL_MIN, x * 0x1p54, x); /* subnormals have no exponent of their own */
-    double extra = VM_SELECT(x < DBL_MIN, 54.0, 0.0);
+    double subnormal = VM_MASK(x < DBL_MIN); /* which has no exponent of its own */
+    double u = vm_blend(subnormal, x * 0x1p54, x);
+    double extra = vm_blend(subnormal, 54.0, 0.0);
     struct vm__parts parts = vm__split(u);
     double f = parts.m - 1.0;
     double y = vm__log_parts(parts.k - extra, f, f / (2.0 + f), 0.0);
@@ -181,9 +190,10 @@ VM_INLINE double vm__log1p_inside(double x)
     double u = vm_two_sum(1.0, x, &lost);
     struct vm__parts parts = vm__split(u);
     /* Without scaling the sum need not be formed: f is x itself, however small. */
-    double f = VM_SELECT(parts.k == 0.0, x, parts.m - 1.0);
+    double unscaled = VM_MASK(parts.k == 0.0);
+    double f = vm_blend(unscaled, x, parts.m - 1.0);
     double scale = vm_from_bits(2 * VM__ONE_BITS - parts.k_bits); /* 2^-k */
-    scale = VM_SELECT(parts.k == 0.0, 0.0, VM_SELECT(x > 0x1p60, 0.0, scale));
+    scale = vm_blend(unscaled, 0.0, VM_SELECT(x > 0x1p60, 0.0, scale));
     /* log(m + d) - log(m) = d/m nearly, and 1/m = (1 - s)/(1 + s): three terms do for a d below an ulp of m. */
     double s = f / (2.0 + f);
     double c = lost * scale * (1.0 - 2.0 * s * (1.0 - s));
@@ -216,8 +226,9 @@ VM_INLINE double vm_sigmoid(double z, double *complement)
     double t = vm_exp(-vm_abs(z));
     double large = 1.0 / (1.0 + t);
     double small = t / (1.0 + t);
-    *complement = VM_SELECT(z >= 0.0, small, large);
-    return VM_SELECT(z >= 0.0, large, small);
+    double positive = VM_MASK(z >= 0.0);
+    *complement = vm_blend(positive, small, large);
+    return vm_blend(positive, large, small);
 }
 
 #endif

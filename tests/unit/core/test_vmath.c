@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_vmath.c - the vector functions against MPFR, and the same bits in every build of a loop over them.
+ */
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <mpfr.h>
+
+#include <loss/compute.h>
+
+#include "vmath.h"
+
+#define REFERENCE_BITS 200
+#define SAMPLES 20000
+
+static uint64_t random_state = 88172645463325252u;
+
+static uint64_t random_bits(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state * UINT64_C(2685821657736338717);
+}
+
+static double random_between(double low, double high)
+{
+    return low + (high - low) * ((double)(random_bits() >> 11) * 0x1p-53);
+}
+
+/* ---- accuracy ---- */
+
+typedef double function(double x);
+typedef int reference(mpfr_t y, const mpfr_t x, mpfr_rnd_t rounding);
+
+static double sigmoid(double z)
+{
+    double complement;
+    return vm_sigmoid(z, &complement);
+}
+
+static double sigmoid_complement(double z)
+{
+    double complement;
+    vm_sigmoid(z, &complement);
+    return complement;
+}
+
+static double exp_function(double x)
+{
+    return vm_exp(x);
+}
+
+static double log_function(double x)
+{
+    return vm_log(x);
+}
+
+static double log1p_function(double x)
+{
+    return vm_log1p(x);
+}
+
+static double softplus_tail(double a)
+{
+    return vm_softplus_tail(a);
+}
+
+static int softplus_tail_reference(mpfr_t y, const mpfr_t a, mpfr_rnd_t rounding)
+{
+    mpfr_neg(y, a, rounding);
+    mpfr_exp(y, y, rounding);
+    return mpfr_log1p(y, y, rounding);
+}
+
+/* 1/(1 + exp(z)) */
+static int complement_reference(mpfr_t y, const mpfr_t z, mpfr_rnd_t rounding)
+{
+    mpfr_exp(y, z, rounding);
+    mpfr_add_ui(y, y, 1, rounding);
+    return mpfr_ui_div(y, 1, y, rounding);
+}
+
+static int sigmoid_reference(mpfr_t y, const mpfr_t z, mpfr_rnd_t rounding)
+{
+    mpfr_neg(y, z, rounding);
+    return complement_reference(y, y, rounding);
+}
+
+static mpfr_t argument, truth, distance;
+
+static int set_up(void **state)
+{
+    (void)state;
+    mpfr_init2(argument, 53);
+    mpfr_inits2(REFERENCE_BITS, truth, distance, (mpfr_ptr)0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    mpfr_clears(argument, truth, distance, (mpfr_ptr)0);
+    mpfr_free_cache();
+    return 0;
+}
+
+/* How far `got` is from `truth`, in units of the last place of the nearest double. */
+static double ulp_error(double got)
+{
+    double nearest = mpfr_get_d(truth, MPFR_RNDN);
+    if (isnan(nearest) || isinf(nearest) || isnan(got) || isinf(got)) {
+        return got == nearest || (isnan(got) && isnan(nearest)) ? 0 : HUGE_VAL;
+    }
+    int exponent = nearest == 0 ? -1022 : ilogb(nearest);
+    exponent = exponent < -1022 ? -1022 : exponent;
+    mpfr_sub_d(distance, truth, got, MPFR_RNDN);
+    mpfr_mul_2si(distance, distance, 52 - exponent, MPFR_RNDN);
+    return fabs(mpfr_get_d(distance, MPFR_RNDN));
+}
+
+static void assert_close(function *f, reference *r, double x, double ulp)
+{
+    mpfr_set_d(argument, x, MPFR_RNDN);
+    r(truth, argument, MPFR_RNDN);
+    double got = f(x), error = ulp_error(got);
+    if (error > ulp) {
+        fail_msg("at %a got %a, which is %g ulp off", x, got, error);
+    }
+}
+
+static void assert_close_between(function *f, reference *r, double low, double high, double ulp)
+{
+    for (int i = 0; i < SAMPLES; i++) {
+        assert_close(f, r, random_between(low, high), ulp);
+    }
+}
+
+/* Magnitudes from 2^low to 2^high, each exponent as likely. */
+static void assert_close_over_exponents(function *f, reference *r, int sign, double low, double high, double ulp)
+{
+    for (int i = 0; i < SAMPLES; i++) {
+        double exponent = random_between(low, high);
+        assert_close(f, r, sign * ldexp(random_between(1, 2), (int)floor(exponent)), ulp);
+    }
+}
+
+static void test_exp__is_close_from_subnormals_to_overflow(void **state)
+{
+    (void)state;
+    assert_close_between(exp_function, mpfr_exp, -0.5, 0.5, 0.65);
+    assert_close_between(exp_function, mpfr_exp, -708, 709.78, 0.75);
+    assert_close_between(exp_function, mpfr_exp, -746, -707, 0.8);
+    assert_close_between(exp_function, mpfr_exp, 709.7, 709.79, 0.75);
+    assert_close_over_exponents(exp_function, mpfr_exp, 1, -1074, 9, 0.75);
+    assert_close_over_exponents(exp_function, mpfr_exp, -1, -1074, 9, 0.75);
+}
+
+static void test_exp__keeps_what_rounding_took_from_the_argument(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SAMPLES; i++) {
+        double x = random_between(-700, 700), most = random_between(-700, 700), low;
+        double high = vm_two_diff(x, most, &low);
+        mpfr_set_d(truth, x, MPFR_RNDN);
+        mpfr_sub_d(truth, truth, most, MPFR_RNDN);
+        mpfr_exp(truth, truth, MPFR_RNDN);
+        assert_true(ulp_error(vm_exp_hilo(high, low)) <= 0.8);
+    }
+}
+
+static void test_exp__ignores_the_rest_of_what_is_not_finite(void **state)
+{
+    (void)state;
+    const double inf = (double)INFINITY, nan = (double)NAN, rests[] = {0, 1, -1e300, inf, -inf, nan};
+    for (size_t i = 0; i < 6; i++) {
+        assert_true(vm_exp_hilo(-inf, rests[i]) == 0);
+        assert_true(vm_exp_hilo(inf, rests[i]) == inf);
+        assert_true(vm_exp_hilo(-1e300, rests[i]) == 0);
+        assert_true(vm_exp_hilo(1e300, rests[i]) == inf);
+        assert_true(isnan(vm_exp_hilo(nan, rests[i])));
+    }
+}
+
+static void test_log__is_close_over_all_positive_doubles(void **state)
+{
+    (void)state;
+    assert_close_between(log_function, mpfr_log, 0.5, 2, 0.85);
+    assert_close_between(log_function, mpfr_log, 0.99, 1.01, 0.85);
+    assert_close_over_exponents(log_function, mpfr_log, 1, -1, 1, 0.85);
+    assert_close_over_exponents(log_function, mpfr_log, 1, -1074, 1024, 0.85);
+}
+
+static void test_log1p__is_close_however_small_or_large_its_argument(void **state)
+{
+    (void)state;
+    assert_close_between(log1p_function, mpfr_log1p, -1, 1, 0.85);
+    assert_close_between(log1p_function, mpfr_log1p, -0.3, 0.5, 0.85);
+    assert_close_over_exponents(log1p_function, mpfr_log1p, 1, -1074, 1024, 0.85);
+    assert_close_over_exponents(log1p_function, mpfr_log1p, 1, -4, 62, 0.85);
+    assert_close_over_exponents(log1p_function, mpfr_log1p, -1, -1074, 0, 0.85);
+    assert_close_over_exponents(log1p_function, mpfr_log1p, -1, -4, 0, 0.85);
+}
+
+static void test_softplus_tail__is_close_down_to_the_subnormals(void **state)
+{
+    (void)state;
+    assert_close_between(softplus_tail, softplus_tail_reference, 0, 2, 1.5);
+    assert_close_between(softplus_tail, softplus_tail_reference, 0, 40, 1.5);
+    assert_close_between(softplus_tail, softplus_tail_reference, 0, 746, 1.5);
+    assert_close_over_exponents(softplus_tail, softplus_tail_reference, 1, -1074, 10, 1.5);
+}
+
+static void test_sigmoid__is_close_on_both_sides(void **state)
+{
+    (void)state;
+    assert_close_between(sigmoid, sigmoid_reference, -10, 10, 2.3);
+    assert_close_between(sigmoid, sigmoid_reference, -740, 740, 2.3);
+    assert_close_between(sigmoid_complement, complement_reference, -10, 10, 2.3);
+    assert_close_between(sigmoid_complement, complement_reference, -740, 740, 2.3);
+}
+
+static void assert_value(double got, double want)
+{
+    if (isnan(want) ? !isnan(got) : memcmp(&got, &want, sizeof got) != 0) {
+        fail_msg("got %a, want %a", got, want);
+    }
+}
+
+static void test_functions__are_exact_at_the_edges(void **state)
+{
+    (void)state;
+    const double inf = (double)INFINITY, nan = (double)NAN, tiny = 5e-324;
+    assert_value(vm_exp(0.0), 1);
+    assert_value(vm_exp(-0.0), 1);
+    assert_value(vm_exp(-inf), 0.0);
+    assert_value(vm_exp(inf), inf);
+    assert_value(vm_exp(-745.14), 0.0);
+    assert_value(vm_exp(-745.13), tiny);
+    assert_value(vm_exp(709.79), inf);
+    assert_value(vm_exp(-DBL_MAX), 0.0);
+    assert_value(vm_exp(nan), nan);
+    assert_value(vm_log(1), 0.0);
+    assert_value(vm_log(0.0), -inf);
+    assert_value(vm_log(-0.0), -inf);
+    assert_value(vm_log(-tiny), nan);
+    assert_value(vm_log(-inf), nan);
+    assert_value(vm_log(inf), inf);
+    assert_value(vm_log(nan), nan);
+    assert_value(vm_log1p(0.0), 0.0);
+    assert_value(vm_log1p(-0.0), -0.0);
+    assert_value(vm_log1p(tiny), tiny);
+    assert_value(vm_log1p(-tiny), -tiny);
+    assert_value(vm_log1p(-1), -inf);
+    assert_value(vm_log1p(nextafter(-1, -2)), nan);
+    assert_value(vm_log1p(-inf), nan);
+    assert_value(vm_log1p(inf), inf);
+    assert_value(vm_log1p(nan), nan);
+    assert_value(vm_softplus_tail(inf), 0.0);
+    assert_value(vm_softplus_tail(1e300), 0.0);
+    assert_value(vm_softplus_tail(nan), nan);
+    assert_value(sigmoid(inf), 1);
+    assert_value(sigmoid(-inf), 0.0);
+    assert_value(sigmoid_complement(inf), 0.0);
+    assert_value(sigmoid(0.0), 0.5);
+    assert_value(sigmoid(nan), nan);
+    assert_value(sigmoid_complement(nan), nan);
+    assert_value(vm_abs(-0.0), 0.0);
+}
+
+static void test_two_sum__loses_nothing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SAMPLES; i++) {
+        double a = ldexp(random_between(-1, 1), (int)(random_bits() % 1800) - 900);
+        double b = ldexp(random_between(-1, 1), (int)(random_bits() % 120) - 60 + ilogb(a)), lost;
+        double sum = vm_two_sum(a, b, &lost);
+        mpfr_set_d(truth, a, MPFR_RNDN);
+        mpfr_add_d(truth, truth, b, MPFR_RNDN);
+        assert_value(sum, mpfr_get_d(truth, MPFR_RNDN));
+        mpfr_sub_d(truth, truth, sum, MPFR_RNDN);
+        assert_int_equal(mpfr_cmp_d(truth, lost), 0);
+    }
+}
+
+static void test_two_prod__loses_nothing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SAMPLES; i++) {
+        double a = ldexp(random_between(-1, 1), (int)(random_bits() % 900) - 450);
+        double b = ldexp(random_between(-1, 1), (int)(random_bits() % 900) - 450), lost;
+        double product = vm_two_prod(a, b, &lost);
+        mpfr_set_d(truth, a, MPFR_RNDN);
+        mpfr_mul_d(truth, truth, b, MPFR_RNDN);
+        assert_value(product, mpfr_get_d(truth, MPFR_RNDN));
+        mpfr_sub_d(truth, truth, product, MPFR_RNDN);
+        assert_int_equal(mpfr_cmp_d(truth, lost), 0);
+    }
+}
+
+/* ---- the same bits in every build ---- */
+
+#define LANES 1024
+#define OUTPUTS 7
+
+static double x_in[LANES], low_in[LANES];
+
+static double edge(size_t i)
+{
+    static const double edges[] = {0.0,      -0.0,   1,      -1,     5e-324,  -5e-324, DBL_MIN, DBL_MAX,
+                                   -DBL_MAX, 0x1p60, 0x1p61, 709.79, -745.14, 746,     -746,    1e-300};
+    return i < sizeof edges / sizeof edges[0] ? edges[i] : i % 2 ? (double)INFINITY : -(double)INFINITY;
+}
+
+static void fill(void)
+{
+    for (size_t i = 0; i < LANES; i++) {
+        double wide = ldexp(random_between(-1, 1), (int)(random_bits() % 2100) - 1074);
+        x_in[i] = i < 18 ? edge(i) : i % 3 == 0 ? wide : random_between(-60, 60);
+        low_in[i] = x_in[i] * random_between(-0x1p-53, 0x1p-53);
+    }
+}
+
+VM_INLINE double complement_inline(double z)
+{
+    double complement;
+    vm_sigmoid(z, &complement);
+    return complement;
+}
+
+/* A loop a function, as kernels have them. */
+#define EACH(row, expression)                                                                                          \
+    for (size_t i = 0; i < LANES; i++) {                                                                               \
+        y[row * LANES + i] = expression;                                                                               \
+    }
+#define LOOP(name, attributes)                                                                                         \
+    attributes static void name(const double *restrict x, const double *restrict low, double *restrict y)              \
+    {                                                                                                                  \
+        double ignored;                                                                                                \
+        EACH(0, vm_exp_hilo(x[i], low[i]))                                                                             \
+        EACH(1, vm_log(x[i]))                                                                                          \
+        EACH(2, vm_log1p(x[i]))                                                                                        \
+        EACH(3, vm_softplus_tail(vm_abs(x[i])))                                                                        \
+        EACH(4, vm_sigmoid(x[i], &ignored))                                                                            \
+        EACH(5, complement_inline(x[i]))                                                                               \
+        EACH(6, vm_log(vm_exp(x[i]) + 1.5))                                                                            \
+    }
+
+LOOP(loop_plain, )
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define BUILDS 1
+LOOP(loop_scalar, __attribute__((optimize("O2", "no-tree-vectorize"))))
+LOOP(loop_sse2, __attribute__((optimize("O3", "no-trapping-math"))))
+LOOP(loop_v3, __attribute__((optimize("O3", "no-trapping-math"), target("arch=x86-64-v3"))))
+LOOP(loop_v4, __attribute__((optimize("O3", "no-trapping-math"), target("arch=x86-64-v4"))))
+#endif
+
+static void assert_same_bits(const double *got, const double *want)
+{
+    for (size_t i = 0; i < (size_t)OUTPUTS * LANES; i++) {
+        if (memcmp(&got[i], &want[i], sizeof *got) != 0) {
+            fail_msg("function %zu at %a: %a, not %a", i / LANES, x_in[i % LANES], got[i], want[i]);
+        }
+    }
+}
+
+static void test_functions__give_the_same_bits_in_every_build(void **state)
+{
+    (void)state;
+    static double want[OUTPUTS * LANES], got[OUTPUTS * LANES];
+    const char *before = loss_isa();
+    for (int round = 0; round < 20; round++) {
+        fill();
+        loop_plain(x_in, low_in, want);
+#ifdef BUILDS
+        loop_scalar(x_in, low_in, got);
+        assert_same_bits(got, want);
+        loop_sse2(x_in, low_in, got);
+        assert_same_bits(got, want);
+        if (loss_isa_select("x86-64-v3")) {
+            loop_v3(x_in, low_in, got);
+            assert_same_bits(got, want);
+        }
+        if (loss_isa_select("x86-64-v4")) {
+            loop_v4(x_in, low_in, got);
+            assert_same_bits(got, want);
+        }
+#else
+        for (size_t i = 0; i < LANES; i++) { /* one at a time */
+            got[i] = vm_exp_hilo(x_in[i], low_in[i]);
+        }
+        assert_memory_equal(got, want, LANES * sizeof *got);
+#endif
+    }
+    assert_true(loss_isa_select(before));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exp__is_close_from_subnormals_to_overflow),
+        cmocka_unit_test(test_exp__keeps_what_rounding_took_from_the_argument),
+        cmocka_unit_test(test_exp__ignores_the_rest_of_what_is_not_finite),
+        cmocka_unit_test(test_log__is_close_over_all_positive_doubles),
+        cmocka_unit_test(test_log1p__is_close_however_small_or_large_its_argument),
+        cmocka_unit_test(test_softplus_tail__is_close_down_to_the_subnormals),
+        cmocka_unit_test(test_sigmoid__is_close_on_both_sides),
+        cmocka_unit_test(test_functions__are_exact_at_the_edges),
+        cmocka_unit_test(test_two_sum__loses_nothing),
+        cmocka_unit_test(test_two_prod__loses_nothing),
+        cmocka_unit_test(test_functions__give_the_same_bits_in_every_build),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
