@@ -271,11 +271,12 @@ static bool begin_value(struct json_scan *s, const char **p, const char *end)
 
 static bool take_value(struct json_scan *s, const char **p, const char *end)
 {
+    const char *from = *p;
     if (s->mode == IN_TENSOR && s->depth == s->leaf) {
         if (!scan_read_numbers(s, p, end)) {
             return false;
         }
-        if (*p == end || s->state == AT_NEXT || s->n == s->capacity) {
+        if (*p != from) {
             return true;
         }
     }

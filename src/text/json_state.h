@@ -171,7 +171,7 @@ bool scan_add_element(struct json_scan *s, double v, float f, unsigned flags);
 bool scan_begin_number(struct json_scan *s, const char **p, const char *end);
 bool scan_continue_number(struct json_scan *s, const char **p, const char *end);
 bool scan_end_carried(struct json_scan *s, char behind); /* the carried number, with the byte behind it */
-/* In an innermost array of a tensor: plain numbers and commas, as many as there are. */
+/* In an innermost array of a tensor: plain numbers and commas, as many as there are, and plain steps to the next row. */
 bool scan_read_numbers(struct json_scan *s, const char **p, const char *end);
 
 #endif

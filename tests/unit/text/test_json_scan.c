@@ -168,6 +168,25 @@ static void test_json_scan__takes_white_space_of_every_kind(void **state)
     }
 }
 
+static void test_json_scan__finds_the_next_row_behind_any_space(void **state)
+{
+    (void)state;
+    const char *texts[] = {
+        "[[1,2],[3,4],[5,6]]",         "[[1, 2], [3, 4], [5, 6]]", "[[1,2],[ 3,4],[\n5,6]]",
+        "[[1,2] ,[3,4] , [5,6 ] ]",    "[[1,2],  [3,4],\n[5,6]]",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const struct loss_tensor *t = tensor(texts[i], "[3, 2]");
+        for (size_t k = 0; k < 6; k++) {
+            assert_true(loss_tensor_at(t, k) == (double)(k + 1));
+        }
+    }
+    assert_broken("[[1,2],[3,4],", "line 1, column 14: expected a value, but the body ends here");
+    assert_broken("[[1,2],[3,4],[", "line 1, column 15: expected a value or ']', but the body ends here");
+    assert_broken("[[1,2],[3,4],[,", "line 1, column 15: expected a value or ']', found ','");
+    assert_broken("[[1,2],[3,4],[5,]]", "line 1, column 17: expected a value, found ']'");
+}
+
 static void test_json_scan__reads_empty_arrays(void **state)
 {
     (void)state;
@@ -803,6 +822,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_json_scan__reads_nested_arrays_in_row_major_order),
         TEST(test_json_scan__takes_white_space_of_every_kind),
+        TEST(test_json_scan__finds_the_next_row_behind_any_space),
         TEST(test_json_scan__reads_empty_arrays),
         TEST(test_json_scan__reads_booleans_as_one_and_zero),
         TEST(test_json_scan__reads_what_python_writes_for_not_finite),
