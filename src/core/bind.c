@@ -13,18 +13,18 @@
 
 #include "cast.h"
 
-#define SHAPE_TEXT 192  /* "[18446744073709551615, ...]" of LOSS_MAX_RANK dimensions */
+#define SHAPE_TEXT 192 /* "[18446744073709551615, ...]" of LOSS_MAX_RANK dimensions */
 #define POINTER_TEXT 1024
 
 /* The plan under way, with what the steps need. */
 struct binding {
-    struct loss__plan      *plan;
+    struct loss__plan *plan;
     const struct loss_call *call;
     const struct loss_desc *desc;
-    struct loss_arena      *arena;
-    struct loss_error      *err;
-    struct loss_tensor      weights; /* squeezed, dtype as given */
-    unsigned                reduced; /* axes of the main input that the losses lack */
+    struct loss_arena *arena;
+    struct loss_error *err;
+    struct loss_tensor weights; /* squeezed, dtype as given */
+    unsigned reduced;           /* axes of the main input that the losses lack */
 };
 
 static loss_status no_memory(struct binding *b)
@@ -168,9 +168,9 @@ static loss_status named_axes(struct binding *b, int param, unsigned *bits)
         double asked = list ? value->axes[i] : value->number;
         int axis;
         if (!loss__shape_axis(main->rank, asked, &axis)) {
-            return loss_fail(b->err, LOSS_INVALID_PARAMETER, pointer, "%s has rank %d, so %s must be in [%d, %d], got %g",
-                             b->desc->inputs[b->plan->main].name, main->rank, name, -main->rank, main->rank - 1,
-                             asked);
+            return loss_fail(b->err, LOSS_INVALID_PARAMETER, pointer,
+                             "%s has rank %d, so %s must be in [%d, %d], got %g", b->desc->inputs[b->plan->main].name,
+                             main->rank, name, -main->rank, main->rank - 1, asked);
         }
         if (*bits & (1u << axis)) {
             return loss_fail(b->err, LOSS_INVALID_PARAMETER, pointer, "%s names axis %d twice", name, axis);
@@ -294,10 +294,11 @@ static loss_status check_weights(struct binding *b)
         return LOSS_OK;
     }
     char pointer[POINTER_TEXT], got[SHAPE_TEXT], of[SHAPE_TEXT];
-    return loss_fail(b->err, LOSS_INVALID_WEIGHTS, place(&b->call->weights, "weights", 0, true, pointer),
-                     "weights %s do not fit %s %s: they must be a scalar, or of rank %d with every dimension 1 or alike",
-                     shape_text(&b->call->weights, got), by_sample ? b->desc->inputs[b->plan->main].name : "losses",
-                     shape_text(over, of), over->rank);
+    return loss_fail(
+        b->err, LOSS_INVALID_WEIGHTS, place(&b->call->weights, "weights", 0, true, pointer),
+        "weights %s do not fit %s %s: they must be a scalar, or of rank %d with every dimension 1 or alike",
+        shape_text(&b->call->weights, got), by_sample ? b->desc->inputs[b->plan->main].name : "losses",
+        shape_text(over, of), over->rank);
 }
 
 /* *t as `to`, borrowed where it is that already. */

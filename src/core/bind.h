@@ -12,19 +12,19 @@
 #include "weights.h"
 
 struct loss__plan {
-    const struct loss_call     *call;
+    const struct loss_call *call;
     const struct loss__kernels *kernels;
-    struct loss_tensor          input[LOSS_MAX_INPUTS]; /* of the call's dtype, or int64 where whole; squeezed */
-    bool                        lead[LOSS_MAX_INPUTS];  /* one number a row */
-    struct loss_param_value     param[LOSS_MAX_PARAMS]; /* vectors of the call's dtype */
-    int                         main;                   /* the input that sets the shape */
-    struct loss__rows           rows;                   /* how the main input falls into rows; elementwise: of 1 */
-    size_t                     *column;                 /* [c] offsets within a row; NULL: contiguous rows */
-    int                         rank;                   /* of the losses */
-    size_t                      shape[LOSS_MAX_RANK];
-    size_t                      count;
-    struct loss__weights        weights;
-    bool                        masked_elements;        /* a sample is computed from its elements of non-zero weight alone */
+    struct loss_tensor input[LOSS_MAX_INPUTS];      /* of the call's dtype, or int64 where whole; squeezed */
+    bool lead[LOSS_MAX_INPUTS];                     /* one number a row */
+    struct loss_param_value param[LOSS_MAX_PARAMS]; /* vectors of the call's dtype */
+    int main;                                       /* the input that sets the shape */
+    struct loss__rows rows;                         /* how the main input falls into rows; elementwise: of 1 */
+    size_t *column;                                 /* [c] offsets within a row; NULL: contiguous rows */
+    int rank;                                       /* of the losses */
+    size_t shape[LOSS_MAX_RANK];
+    size_t count;
+    struct loss__weights weights;
+    bool masked_elements; /* a sample is computed from its elements of non-zero weight alone */
 };
 
 /* Errors are those of loss_compute. */

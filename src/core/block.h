@@ -19,16 +19,19 @@
 
 #define LOSS__BLOCK_ELEMENTS 4096 /* elements of an elementwise block; row blocks hold whole rows, one at least */
 
+/* T is float or double, the call's dtype. */
 struct loss__block {
-    size_t        n;                        /* elements, or rows */
-    size_t        c;                        /* row length; 1 for elementwise and whole-tensor kernels */
-    size_t        first;                    /* index of the block's first element or row: element i of an elementwise block has the class (first + i) % classes of a vector parameter */
-    const void   *in[LOSS_MAX_INPUTS];      /* T [n*c] contiguous, T = float or double; LOSS_LEAD inputs [n]; class indices and whole numbers are int64_t, -1 for a row to be left out; NULL: absent */
-    void         *grad[LOSS_MAX_INPUTS];    /* T, shaped like the input; NULL: not wanted */
-    const double *g;                        /* [n] upstream gradient; NULL where no gradient of an input is wanted */
-    double       *loss;                     /* [n] */
-    const struct loss_param_value *param;   /* vectors are T */
-    const size_t *present;                  /* LOSS_SAMPLEWISE: [n] elements of non-zero weight in each sample */
+    size_t n;                             /* elements, or rows */
+    size_t c;                             /* row length; 1 for elementwise and whole-tensor kernels */
+    size_t first;                         /* index of the block's first element or row in the whole */
+    const void *in[LOSS_MAX_INPUTS];      /* T [n*c] contiguous, LOSS_LEAD inputs [n]; NULL: absent. Class indices and
+                                           * whole numbers are int64_t, a class index -1 for a row to be left out */
+    void *grad[LOSS_MAX_INPUTS];          /* T, shaped like the input; NULL: not wanted */
+    const double *g;                      /* [n] upstream gradient; NULL where no gradient of an input is wanted */
+    double *loss;                         /* [n] */
+    const struct loss_param_value *param; /* vectors are T; element i of an elementwise block has the class
+                                           * (first + i) % classes of one */
+    const size_t *present;                /* LOSS_SAMPLEWISE: [n] elements of non-zero weight in each sample */
 };
 
 typedef void loss__kernel(const struct loss__block *b);

@@ -8,30 +8,40 @@
 #include <string.h>
 
 /* memcpy instead of a typed access: a tensor that came out of a file may lie at any address. */
-#define CAST_LOOP(from, to)                                      \
-    for (size_t i = 0; i < t->count; i++) {                      \
-        from x;                                                  \
-        memcpy(&x, (const from *)t->data + i, sizeof x);         \
-        ((to *)out)[i] = (to)x;                                  \
+#define CAST_LOOP(from, to)                                                                                            \
+    for (size_t i = 0; i < t->count; i++) {                                                                            \
+        from x;                                                                                                        \
+        memcpy(&x, (const from *)t->data + i, sizeof x);                                                               \
+        ((to *)out)[i] = (to)x;                                                                                        \
     }
 
-#define CAST_SWITCH(to)                                                                  \
-    switch (t->dtype) {                                                                  \
-    case LOSS_FLOAT32: CAST_LOOP(float, to) break;                                       \
-    case LOSS_FLOAT64: CAST_LOOP(double, to) break;                                      \
-    case LOSS_INT8: CAST_LOOP(int8_t, to) break;                                         \
-    case LOSS_INT16: CAST_LOOP(int16_t, to) break;                                       \
-    case LOSS_INT32: CAST_LOOP(int32_t, to) break;                                       \
-    case LOSS_INT64: CAST_LOOP(int64_t, to) break;                                       \
-    case LOSS_UINT8: CAST_LOOP(uint8_t, to) break;                                       \
-    case LOSS_UINT16: CAST_LOOP(uint16_t, to) break;                                     \
-    case LOSS_UINT32: CAST_LOOP(uint32_t, to) break;                                     \
-    case LOSS_UINT64: CAST_LOOP(uint64_t, to) break;                                     \
-    default: /* float16, bfloat16 and bool have no C type of their own */                \
-        for (size_t i = 0; i < t->count; i++) {                                          \
-            ((to *)out)[i] = (to)loss_tensor_at(t, i);                                   \
-        }                                                                                \
-        break;                                                                           \
+#define CAST_SWITCH(to)                                                                                                \
+    switch (t->dtype) {                                                                                                \
+    case LOSS_FLOAT32:                                                                                                 \
+        CAST_LOOP(float, to) break;                                                                                    \
+    case LOSS_FLOAT64:                                                                                                 \
+        CAST_LOOP(double, to) break;                                                                                   \
+    case LOSS_INT8:                                                                                                    \
+        CAST_LOOP(int8_t, to) break;                                                                                   \
+    case LOSS_INT16:                                                                                                   \
+        CAST_LOOP(int16_t, to) break;                                                                                  \
+    case LOSS_INT32:                                                                                                   \
+        CAST_LOOP(int32_t, to) break;                                                                                  \
+    case LOSS_INT64:                                                                                                   \
+        CAST_LOOP(int64_t, to) break;                                                                                  \
+    case LOSS_UINT8:                                                                                                   \
+        CAST_LOOP(uint8_t, to) break;                                                                                  \
+    case LOSS_UINT16:                                                                                                  \
+        CAST_LOOP(uint16_t, to) break;                                                                                 \
+    case LOSS_UINT32:                                                                                                  \
+        CAST_LOOP(uint32_t, to) break;                                                                                 \
+    case LOSS_UINT64:                                                                                                  \
+        CAST_LOOP(uint64_t, to) break;                                                                                 \
+    default: /* float16, bfloat16 and bool have no C type of their own */                                              \
+        for (size_t i = 0; i < t->count; i++) {                                                                        \
+            ((to *)out)[i] = (to)loss_tensor_at(t, i);                                                                 \
+        }                                                                                                              \
+        break;                                                                                                         \
     }
 
 size_t loss__cast_real(const struct loss_tensor *t, loss_dtype to, void *out)

@@ -9,9 +9,9 @@
 #include "isa.h"
 #include "nearest.h"
 
-#define LOSS(name)                                                                        \
-    extern const struct loss_desc    loss__##name;                                        \
-    extern const struct loss__kernels loss__kernels_##name##_baseline, loss__kernels_##name##_v3, \
+#define LOSS(name)                                                                                                     \
+    extern const struct loss_desc loss__##name;                                                                        \
+    extern const struct loss__kernels loss__kernels_##name##_baseline, loss__kernels_##name##_v3,                      \
         loss__kernels_##name##_v4;
 #include "catalog.def"
 #undef LOSS

@@ -20,33 +20,33 @@
 
 /* One computation under way; constant while blocks run, but for `stop` and disjoint pieces of the arrays. */
 struct run {
-    const struct loss__plan  *plan;
+    const struct loss__plan *plan;
     const struct loss__weigh *weigh;
-    struct loss_answer       *answer;
-    size_t                    n, c;         /* rows of the main input, and their length */
-    size_t                    block_rows, blocks;
-    size_t                    size;         /* bytes of one number of the call's dtype */
-    bool                      wide;         /* float64 */
-    bool                      whole;
-    bool                      slopes;       /* gradients of inputs are wanted and not all 0 */
-    double                    divisor;      /* of the reduction, for gradients */
-    double                   *raw;          /* [losses] unweighted losses, where the weights' gradient needs them */
-    double                   *factor;       /* [losses] row factors, likewise */
-    atomic_bool               stop;
+    struct loss_answer *answer;
+    size_t n, c; /* rows of the main input, and their length */
+    size_t block_rows, blocks;
+    size_t size; /* bytes of one number of the call's dtype */
+    bool wide;   /* float64 */
+    bool whole;
+    bool slopes;    /* gradients of inputs are wanted and not all 0 */
+    double divisor; /* of the reduction, for gradients */
+    double *raw;    /* [losses] unweighted losses, where the weights' gradient needs them */
+    double *factor; /* [losses] row factors, likewise */
+    atomic_bool stop;
 };
 
 /* What one thread works with. */
 struct lane {
-    double         *w, *g, *loss; /* [block_rows] */
-    double         *high, *low;   /* [block_rows] */
-    void           *out;          /* [block_rows] losses that nobody wants */
-    size_t         *row, *place;  /* [block_rows] offsets of rows, and of weights */
-    size_t         *column;       /* [c] offsets of the elements of a sample that are not masked */
-    size_t         *offsets;      /* [c] scratch for them */
-    double         *own;          /* [c] their weights */
-    void           *in[LOSS_MAX_INPUTS], *grad[LOSS_MAX_INPUTS]; /* [block_rows * c] gathered */
+    double *w, *g, *loss;                              /* [block_rows] */
+    double *high, *low;                                /* [block_rows] */
+    void *out;                                         /* [block_rows] losses that nobody wants */
+    size_t *row, *place;                               /* [block_rows] offsets of rows, and of weights */
+    size_t *column;                                    /* [c] offsets of the elements of a sample that are not masked */
+    size_t *offsets;                                   /* [c] scratch for them */
+    double *own;                                       /* [c] their weights */
+    void *in[LOSS_MAX_INPUTS], *grad[LOSS_MAX_INPUTS]; /* [block_rows * c] gathered */
     struct loss_sum sum, terms;
-    uint64_t        nonzero, nonfinite;
+    uint64_t nonzero, nonfinite;
 };
 
 extern const struct loss__weigh loss__weigh_builds_baseline, loss__weigh_builds_v3, loss__weigh_builds_v4;
@@ -123,7 +123,7 @@ static size_t present_columns(const struct run *run, struct lane *lane, size_t b
 /* A block and where its rows come from. */
 struct piece {
     struct loss__block block;
-    const size_t      *column; /* NULL: rows lie contiguous */
+    const size_t *column; /* NULL: rows lie contiguous */
 };
 
 static struct piece piece_of(const struct run *run, struct lane *lane, size_t k)
@@ -198,8 +198,8 @@ static void want_gradients(const struct run *run, const struct lane *lane, struc
         bool lead = run->plan->lead[i];
         void *gradient = run->answer->gradient[i].data;
         if (gradient != NULL) {
-            b->grad[i] = lead || piece->column == NULL ? at(gradient, b->first * (lead ? 1 : run->c), run->size)
-                                                       : lane->grad[i];
+            b->grad[i] =
+                lead || piece->column == NULL ? at(gradient, b->first * (lead ? 1 : run->c), run->size) : lane->grad[i];
         }
     }
 }
@@ -220,8 +220,7 @@ static void keep_gradients(const struct run *run, struct lane *lane, const struc
         }
         lane->nonfinite += nonfinite(run, b->grad[i], b->n * c);
         if (b->grad[i] == lane->grad[i]) {
-            loss__rows_scatter(b->grad[i], run->size, lane->row, b->n, piece->column, c,
-                               run->answer->gradient[i].data);
+            loss__rows_scatter(b->grad[i], run->size, lane->row, b->n, piece->column, c, run->answer->gradient[i].data);
         }
     }
 }

@@ -19,44 +19,44 @@ struct point {
     double loss, dp, dy; /* dy 0 where labels are not differentiable */
 };
 
-#define LOSS__ELEMENTWISE_LOOPS(T, dtype, point)                                                                     \
-    VM_INLINE void dtype##_loop(size_t n, const T *restrict y, const T *restrict p, const double *restrict g,        \
-                                const double *k, double *restrict loss, T *restrict gp, T *restrict gy, bool dp,     \
-                                bool dy)                                                                             \
-    {                                                                                                                \
-        for (size_t i = 0; i < n; i++) {                                                                             \
-            struct point at = point((double)y[i], (double)p[i], k);                                                  \
-            loss[i] = at.loss;                                                                                       \
-            if (dp) {                                                                                                \
-                gp[i] = (T)kernel_chain(g[i], at.dp);                                                                \
-            }                                                                                                        \
-            if (dy) {                                                                                                \
-                gy[i] = (T)kernel_chain(g[i], at.dy);                                                                \
-            }                                                                                                        \
-        }                                                                                                            \
-    }                                                                                                                \
-    static void dtype(const struct loss__block *b)                                                                   \
-    {                                                                                                                \
-        double k[LOSS_MAX_PARAMS];                                                                                   \
-        for (int i = 0; i < LOSS_MAX_PARAMS; i++) {                                                                  \
-            k[i] = b->param[i].number;                                                                               \
-        }                                                                                                            \
-        const T *y = b->in[0], *p = b->in[1];                                                                        \
-        T *gy = b->grad[0], *gp = b->grad[1];                                                                        \
-        if (gp == NULL && gy == NULL) {                                                                              \
-            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, false, false);                                        \
-        } else if (gy == NULL) {                                                                                     \
-            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, true, false);                                         \
-        } else if (gp == NULL) {                                                                                     \
-            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, false, true);                                         \
-        } else {                                                                                                     \
-            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, true, true);                                          \
-        }                                                                                                            \
+#define LOSS__ELEMENTWISE_LOOPS(T, dtype, point)                                                                       \
+    VM_INLINE void dtype##_loop(size_t n, const T *restrict y, const T *restrict p, const double *restrict g,          \
+                                const double *k, double *restrict loss, T *restrict gp, T *restrict gy, bool dp,       \
+                                bool dy)                                                                               \
+    {                                                                                                                  \
+        for (size_t i = 0; i < n; i++) {                                                                               \
+            struct point at = point((double)y[i], (double)p[i], k);                                                    \
+            loss[i] = at.loss;                                                                                         \
+            if (dp) {                                                                                                  \
+                gp[i] = (T)kernel_chain(g[i], at.dp);                                                                  \
+            }                                                                                                          \
+            if (dy) {                                                                                                  \
+                gy[i] = (T)kernel_chain(g[i], at.dy);                                                                  \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void dtype(const struct loss__block *b)                                                                     \
+    {                                                                                                                  \
+        double k[LOSS_MAX_PARAMS];                                                                                     \
+        for (int i = 0; i < LOSS_MAX_PARAMS; i++) {                                                                    \
+            k[i] = b->param[i].number;                                                                                 \
+        }                                                                                                              \
+        const T *y = b->in[0], *p = b->in[1];                                                                          \
+        T *gy = b->grad[0], *gp = b->grad[1];                                                                          \
+        if (gp == NULL && gy == NULL) {                                                                                \
+            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, false, false);                                          \
+        } else if (gy == NULL) {                                                                                       \
+            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, true, false);                                           \
+        } else if (gp == NULL) {                                                                                       \
+            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, false, true);                                           \
+        } else {                                                                                                       \
+            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, true, true);                                            \
+        }                                                                                                              \
     }
 
-#define LOSS__ELEMENTWISE(name, point)            \
-    LOSS__ELEMENTWISE_LOOPS(float, f32, point)    \
-    LOSS__ELEMENTWISE_LOOPS(double, f64, point)   \
+#define LOSS__ELEMENTWISE(name, point)                                                                                 \
+    LOSS__ELEMENTWISE_LOOPS(float, f32, point)                                                                         \
+    LOSS__ELEMENTWISE_LOOPS(double, f64, point)                                                                        \
     LOSS__KERNELS(name) = {.f32 = f32, .f64 = f64}
 
 #endif

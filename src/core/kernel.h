@@ -13,14 +13,14 @@
 #include "block.h"
 #include "vmath.h"
 
-#define LOSS__KERNEL_BODIES(body)                \
-    static void f32(const struct loss__block *b) \
-    {                                            \
-        body(b, false);                          \
-    }                                            \
-    static void f64(const struct loss__block *b) \
-    {                                            \
-        body(b, true);                           \
+#define LOSS__KERNEL_BODIES(body)                                                                                      \
+    static void f32(const struct loss__block *b)                                                                       \
+    {                                                                                                                  \
+        body(b, false);                                                                                                \
+    }                                                                                                                  \
+    static void f64(const struct loss__block *b)                                                                       \
+    {                                                                                                                  \
+        body(b, true);                                                                                                 \
     }
 
 VM_INLINE double kernel_load(const void *x, size_t i, bool wide)

@@ -11,10 +11,10 @@
 
 /* The nearest words so far, best first; of equally near ones the first offered comes first. */
 struct loss__nearest {
-    const char  *word;
-    const char **best;                        /* [max] */
-    size_t       max, n;                      /* max at most LOSS__NEAREST_MAX counts */
-    size_t       distance[LOSS__NEAREST_MAX];
+    const char *word;
+    const char **best; /* [max] */
+    size_t max, n;     /* max at most LOSS__NEAREST_MAX counts */
+    size_t distance[LOSS__NEAREST_MAX];
 };
 
 /* Keep `candidate` where it is near enough to be meant. */

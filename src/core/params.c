@@ -89,8 +89,7 @@ static const char *type_text(loss_param_type type)
 static loss_status wrong_type(const struct loss_param *p, const char *pointer, struct loss_error *err)
 {
     char buf[256];
-    return loss_fail(err, LOSS_INVALID_PARAMETER, place(p, pointer, buf), "%s must be %s", p->name,
-                     type_text(p->type));
+    return loss_fail(err, LOSS_INVALID_PARAMETER, place(p, pointer, buf), "%s must be %s", p->name, type_text(p->type));
 }
 
 static bool in_range(const struct loss_param *p, double x)

@@ -19,7 +19,7 @@ const char *loss_reduction_name(loss_reduction reduction)
 bool loss_reduction_parse(const char *name, loss_reduction *out)
 {
     static const struct {
-        const char    *name;
+        const char *name;
         loss_reduction reduction;
     } known[] = {
 #define BOTH(id, name, tensorflow) {name, LOSS_REDUCE_##id}, {tensorflow, LOSS_REDUCE_##id},

@@ -7,12 +7,12 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define MOVE(type, to, from)                                        \
-    for (size_t j = 0; j < c; j++) {                                \
-        for (size_t r = 0; r < n; r++) {                            \
-            size_t in_block = r * c + j, outside = row[r] + column[j]; \
-            ((type *)dst)[to] = ((const type *)src)[from];          \
-        }                                                           \
+#define MOVE(type, to, from)                                                                                           \
+    for (size_t j = 0; j < c; j++) {                                                                                   \
+        for (size_t r = 0; r < n; r++) {                                                                               \
+            size_t in_block = r * c + j, outside = row[r] + column[j];                                                 \
+            ((type *)dst)[to] = ((const type *)src)[from];                                                             \
+        }                                                                                                              \
     }
 
 void loss__rows_gather(const void *src, size_t size, const size_t *row, size_t n, const size_t *column, size_t c,

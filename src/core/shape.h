@@ -14,7 +14,7 @@
 
 /* Places in a row-major tensor, visited in row-major order of `dim`; a stride of 0 stays where it is. */
 struct loss__grid {
-    int    rank;
+    int rank;
     size_t dim[LOSS_MAX_RANK];
     size_t stride[LOSS_MAX_RANK]; /* in elements */
     size_t count;                 /* product of dim */
@@ -23,7 +23,7 @@ struct loss__grid {
 /* A tensor seen as `kept.count` rows of `reduced.count` elements each. */
 struct loss__rows {
     struct loss__grid kept, reduced;
-    bool              contiguous; /* row r begins at r * reduced.count and has no gaps */
+    bool contiguous; /* row r begins at r * reduced.count and has no gaps */
 };
 
 bool loss__shape_equal(int rank, const size_t *shape, int other_rank, const size_t *other);

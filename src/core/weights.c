@@ -117,7 +117,7 @@ void loss__weights_fill_sample(const struct loss__weights *w, size_t b, size_t c
     gather(&w->tensor, offsets, c, out);
 }
 
-/* The exact sum over one row of losses of loss, or for a mean of loss - factor * mean, divided and rounded to double. */
+/* The exact sum over one row of losses, for a mean of loss - factor * mean, divided. */
 static double slope_of_row(const struct loss__weights_slope *s, const struct loss__rows *rows, size_t r)
 {
     struct loss__grid kept = rows->kept;

@@ -14,16 +14,16 @@
 #include "shape.h"
 
 struct loss__weights {
-    struct loss_tensor tensor;   /* of the call's dtype; squeezed where the loss squeezes */
-    struct loss__grid  grid;     /* over the losses' shape, or for sample-wise losses over the main input's */
-    bool               constant; /* one weight for all losses ... */
-    double             value;    /* ... which is this */
-    const double      *sample;   /* sample-wise: [samples] sum of the weights of each sample; else NULL */
-    const size_t      *present;  /* sample-wise: [samples] elements of non-zero weight; else NULL */
-    bool               within;   /* sample-wise: the weights of a sample's elements may differ */
+    struct loss_tensor tensor; /* of the call's dtype; squeezed where the loss squeezes */
+    struct loss__grid grid;    /* over the losses' shape, or for sample-wise losses over the main input's */
+    bool constant;             /* one weight for all losses ... */
+    double value;              /* ... which is this */
+    const double *sample;      /* sample-wise: [samples] sum of the weights of each sample; else NULL */
+    const size_t *present;     /* sample-wise: [samples] elements of non-zero weight; else NULL */
+    bool within;               /* sample-wise: the weights of a sample's elements may differ */
     /* Of all losses together, without row factors. */
-    struct loss_sum    sum;
-    uint64_t           nonzero;
+    struct loss_sum sum;
+    uint64_t nonzero;
 };
 
 /* Weights for losses of this shape; `tensor` has passed the broadcasting rule. */
@@ -41,13 +41,13 @@ void loss__weights_fill_sample(const struct loss__weights *w, size_t b, size_t c
 
 /* What the gradient with respect to the weights is made of. */
 struct loss__weights_slope {
-    int            rank;    /* shape of the losses */
-    const size_t  *shape;
-    const double  *loss;    /* [count] unweighted */
-    const double  *factor;  /* [count] row factors, or NULL: all 1 */
-    double         divisor; /* of the reduction */
-    bool           mean;    /* the divisor depends on the weights */
-    double         value;   /* the mean itself, unrounded by dtype */
+    int rank; /* shape of the losses */
+    const size_t *shape;
+    const double *loss;   /* [count] unweighted */
+    const double *factor; /* [count] row factors, or NULL: all 1 */
+    double divisor;       /* of the reduction */
+    bool mean;            /* the divisor depends on the weights */
+    double value;         /* the mean itself, unrounded by dtype */
 };
 
 /* Write the gradient, shaped like the weights, into `out` (of dtype). */

@@ -17,11 +17,11 @@
 
 struct batch {
     struct loss_arena *arena;
-    struct loss_call   call;
+    struct loss_call call;
     struct loss_answer answer;
-    struct loss_error  error;
-    int                main;  /* index of the first main input */
-    uint64_t           state; /* of the generator */
+    struct loss_error error;
+    int main;       /* index of the first main input */
+    uint64_t state; /* of the generator */
 };
 
 /* A call of `desc` whose main input has this shape, parameters at their defaults and required axes at the last one.
@@ -37,7 +37,7 @@ void batch_compute(struct batch *b);
 double batch_random(struct batch *b, double low, double high);
 
 double batch_get(const struct loss_tensor *t, size_t i);
-void   batch_set(struct loss_tensor *t, size_t i, double value);
+void batch_set(struct loss_tensor *t, size_t i, double value);
 
 /* A tensor of the call's dtype, filled with numbers in [low, high). */
 struct loss_tensor batch_tensor(struct batch *b, int rank, const size_t *shape, double low, double high);
@@ -46,11 +46,11 @@ struct loss_tensor batch_tensor(struct batch *b, int rank, const size_t *shape, 
 enum batch_weights {
     BATCH_NONE,
     BATCH_SCALAR,
-    BATCH_ONES,    /* every dimension 1 */
-    BATCH_ROWS,    /* the first dimension, the others 1 */
-    BATCH_LAST,    /* the last dimension, the others 1 */
+    BATCH_ONES, /* every dimension 1 */
+    BATCH_ROWS, /* the first dimension, the others 1 */
+    BATCH_LAST, /* the last dimension, the others 1 */
     BATCH_FULL,
-    BATCH_HOLES,   /* full, a third of them 0 */
+    BATCH_HOLES, /* full, a third of them 0 */
     BATCH_ALL_ZERO,
     BATCH_WEIGHTS_COUNT,
 };
@@ -62,16 +62,16 @@ bool batch_weigh(struct batch *b, enum batch_weights kind);
 void batch_materialise(struct batch *b);
 
 /* For each loss of the catalog. */
-#define EACH_LOSS(desc)                                                      \
-    const struct loss_desc *desc;                                            \
+#define EACH_LOSS(desc)                                                                                                \
+    const struct loss_desc *desc;                                                                                      \
     for (size_t loss_ = 0; loss_ < loss_catalog_count() && (desc = loss_catalog_at(loss_)) != NULL; loss_++)
 
 /* An assertion that says which loss it was. */
-#define CHECK(desc, condition)                                               \
-    do {                                                                     \
-        if (!(condition)) {                                                  \
-            fail_msg("%s: %s", (desc)->name, #condition);                    \
-        }                                                                    \
+#define CHECK(desc, condition)                                                                                         \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fail_msg("%s: %s", (desc)->name, #condition);                                                              \
+        }                                                                                                              \
     } while (0)
 
 /* The same bits in losses, gradients, totals and exact sums; the first thing that differs, or NULL. */

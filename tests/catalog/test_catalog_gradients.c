@@ -114,7 +114,8 @@ static void test_gradients__hold_for_every_numeric_parameter(void **state)
             if (p->type != LOSS_NUMBER) {
                 continue;
             }
-            double high = isinf(p->max) ? 2.5 : p->max, values[] = {0.9 * p->min + 0.1 * high, 0.4 * p->min + 0.6 * high};
+            double high = isinf(p->max) ? 2.5 : p->max,
+                   values[] = {0.9 * p->min + 0.1 * high, 0.4 * p->min + 0.6 * high};
             for (size_t k = 0; k < 2; k++) {
                 struct batch b;
                 batch_make(&b, desc, LOSS_FLOAT64, 2, shape, 77 + k);

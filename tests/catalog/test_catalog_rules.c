@@ -396,12 +396,12 @@ static void test_parameter__of_another_type_is_refused(void **state)
             struct loss_error error = {0};
             loss_param_type type = desc->params[i].type;
             static const int axes[] = {0, 1};
-            CHECK(desc, type == LOSS_WORD ||
-                            loss_call_set_word(&call, i, "no", NULL, &error) == LOSS_INVALID_PARAMETER);
+            CHECK(desc,
+                  type == LOSS_WORD || loss_call_set_word(&call, i, "no", NULL, &error) == LOSS_INVALID_PARAMETER);
             CHECK(desc, type == LOSS_BOOLEAN ||
                             loss_call_set_boolean(&call, i, true, NULL, &error) == LOSS_INVALID_PARAMETER);
-            CHECK(desc, type == LOSS_AXES ||
-                            loss_call_set_axes(&call, i, axes, 2, NULL, &error) == LOSS_INVALID_PARAMETER);
+            CHECK(desc,
+                  type == LOSS_AXES || loss_call_set_axes(&call, i, axes, 2, NULL, &error) == LOSS_INVALID_PARAMETER);
         }
     }
 }

@@ -25,13 +25,13 @@ VM_INLINE struct point sigmoid_point(double y, double z, double smoothing)
     };
 }
 
-#define LOSS__SIGMOID_INPUTS(...)                                                                          \
-    {                                                                                                      \
-        {LOSS__LABELS, .aliases = LOSS__WORDS(__VA_ARGS__), .differentiable = true},                       \
-        {                                                                                                  \
-            LOSS__LOGITS, .aliases = LOSS__WORDS(LOSS__MAIN_ALIASES), .extent = LOSS_FREE, .main = true,   \
-                          .differentiable = true                                                           \
-        }                                                                                                  \
+#define LOSS__SIGMOID_INPUTS(...)                                                                                      \
+    {                                                                                                                  \
+        {LOSS__LABELS, .aliases = LOSS__WORDS(__VA_ARGS__), .differentiable = true},                                   \
+        {                                                                                                              \
+            LOSS__LOGITS, .aliases = LOSS__WORDS(LOSS__MAIN_ALIASES), .extent = LOSS_FREE, .main = true,               \
+                          .differentiable = true                                                                       \
+        }                                                                                                              \
     }
 
 #endif

@@ -16,8 +16,8 @@
 #include "lanes.h"
 
 struct softmax {
-    double max, rest, log; /* m, R, log1p(R) */
-    double inverse;        /* 1/(1 + R) */
+    double max, rest, log;             /* m, R, log1p(R) */
+    double inverse;                    /* 1/(1 + R) */
     double z[ROW_CHUNK], e[ROW_CHUNK]; /* the chunk at hand */
 };
 
@@ -208,20 +208,20 @@ VM_INLINE void softmax_dense(const struct loss__block *b, double label_smoothing
     }
 }
 
-#define LOSS__SOFTMAX_LOGITS                                                                                   \
-    {                                                                                                          \
-        LOSS__LOGITS, .aliases = LOSS__WORDS(LOSS__MAIN_ALIASES), .extent = LOSS_FREE, .main = true,           \
-                      .differentiable = true                                                                   \
+#define LOSS__SOFTMAX_LOGITS                                                                                           \
+    {                                                                                                                  \
+        LOSS__LOGITS, .aliases = LOSS__WORDS(LOSS__MAIN_ALIASES), .extent = LOSS_FREE, .main = true,                   \
+                      .differentiable = true                                                                           \
     }
-#define LOSS__CLASS_LABELS                                                                                     \
-    {                                                                                                          \
-        .name = "labels", .doc = "Index of the true class.", .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES),     \
-        .domain = LOSS_CLASS_INDEX, .extent = LOSS_LEAD                                                        \
+#define LOSS__CLASS_LABELS                                                                                             \
+    {                                                                                                                  \
+        .name = "labels", .doc = "Index of the true class.", .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES),             \
+        .domain = LOSS_CLASS_INDEX, .extent = LOSS_LEAD                                                                \
     }
-#define LOSS__DISTRIBUTION_LABELS(...)                                                                         \
-    {                                                                                                          \
-        .name = "labels", .doc = "Weight of each class, usually a distribution.",                              \
-        .aliases = LOSS__WORDS(__VA_ARGS__), .differentiable = true                                            \
+#define LOSS__DISTRIBUTION_LABELS(...)                                                                                 \
+    {                                                                                                                  \
+        .name = "labels", .doc = "Weight of each class, usually a distribution.", .aliases = LOSS__WORDS(__VA_ARGS__), \
+        .differentiable = true                                                                                         \
     }
 
 #endif

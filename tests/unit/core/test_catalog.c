@@ -63,11 +63,11 @@ static void check_nearest(const char *typed, const char *meant)
 static void test_catalog_nearest__sees_through_slips(void **state)
 {
     (void)state;
-    check_nearest("softmax_cross_entrpy", "softmax_cross_entropy");        /* left out */
-    check_nearest("hubber_loss", "huber_loss");                            /* put in */
-    check_nearest("log_lass", "log_loss");                                 /* changed */
-    check_nearest("hinge_olss", "hinge_loss");                             /* exchanged */
-    check_nearest("Mean-Squared-Error", "mean_squared_error");             /* written otherwise */
+    check_nearest("softmax_cross_entrpy", "softmax_cross_entropy"); /* left out */
+    check_nearest("hubber_loss", "huber_loss");                     /* put in */
+    check_nearest("log_lass", "log_loss");                          /* changed */
+    check_nearest("hinge_olss", "hinge_loss");                      /* exchanged */
+    check_nearest("Mean-Squared-Error", "mean_squared_error");      /* written otherwise */
     check_nearest("sigmoid_crossentropy", "sigmoid_cross_entropy");
 }
 

@@ -16,14 +16,16 @@
 #include <bind.h>
 #include <kernel.h>
 
-/* ---- losses of our own --------------------------------------------------------------------------------------------- */
+/* ---- losses of our own --------------------------------------------------------------------------------------------- ---- */
 
 /* L = w_y z_y with class weights w, ignored rows, and w_y as the row's factor. */
 VM_INLINE void pick_body(const struct loss__block *b, bool wide)
 {
     const int64_t *y = b->in[0];
     for (size_t r = 0; r < b->n; r++) {
-        double w = y[r] < 0 ? 0 : b->param[0].vector.data == NULL ? 1 : kernel_load(b->param[0].vector.data, (size_t)y[r], wide);
+        double w = y[r] < 0                          ? 0
+                   : b->param[0].vector.data == NULL ? 1
+                                                     : kernel_load(b->param[0].vector.data, (size_t)y[r], wide);
         b->loss[r] = y[r] < 0 ? 0 : w * kernel_load(b->in[1], r * b->c + (size_t)y[r], wide);
         for (size_t k = 0; b->grad[1] != NULL && k < b->c; k++) {
             double slope = y[r] == (int64_t)k ? w : 0;
@@ -202,13 +204,13 @@ static const struct loss_desc whole_desc = {
     .reduction = LOSS_REDUCE_SUM,
 };
 
-/* ---- helpers --------------------------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------------------------------- ---- */
 
 struct world {
     struct loss_arena *arena;
-    struct loss_call   call;
+    struct loss_call call;
     struct loss_answer answer;
-    struct loss_error  error;
+    struct loss_error error;
 };
 
 static void world_open(struct world *w, const struct loss_desc *desc, const struct loss_alias *alias)
@@ -270,7 +272,7 @@ static void same(const struct loss_tensor *t, size_t n, const double *expected)
     }
 }
 
-/* ---- row factors and left-out rows ------------------------------------------------------------------------------------ */
+/* ---- row factors and left-out rows ------------------------------------------------------------------------------------ ---- */
 
 static void pick_world(struct world *w)
 {
@@ -425,7 +427,7 @@ static void test_vector__of_an_elementwise_loss_repeats_over_the_last_axis(void 
     world_close(&w);
 }
 
-/* ---- several inputs ----------------------------------------------------------------------------------------------------- */
+/* ---- several inputs ----------------------------------------------------------------------------------------------------- ---- */
 
 static void test_inputs__that_are_all_main_all_have_gradients(void **state)
 {
@@ -508,7 +510,8 @@ static void test_whole_numbers__keep_all_their_digits(void **state)
     struct world w;
     world_open(&w, &whole_desc, NULL);
     w.call.input[0] = tensor(1, SHAPE(2), NUMBERS(1, 2));
-    w.call.input[1] = (struct loss_tensor){.dtype = LOSS_INT64, .rank = 1, .shape = {2}, .count = 2, .data = (void *)big};
+    w.call.input[1] =
+        (struct loss_tensor){.dtype = LOSS_INT64, .rank = 1, .shape = {2}, .count = 2, .data = (void *)big};
     struct loss__plan plan;
     assert_int_equal(loss__bind(&plan, &w.call, &copy_kernels, w.arena, &w.error), LOSS_OK);
     assert_memory_equal(plan.input[1].data, big, sizeof big);
@@ -522,7 +525,7 @@ static void test_whole_numbers__keep_all_their_digits(void **state)
     world_close(&w);
 }
 
-/* ---- axes ------------------------------------------------------------------------------------------------------------------ */
+/* ---- axes ------------------------------------------------------------------------------------------------------------------ ---- */
 
 static void test_axes__default_to_all_but_the_first(void **state)
 {
@@ -563,7 +566,7 @@ static void test_axes__may_be_any_list(void **state)
     world_close(&w);
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------------------- ---- */
 
 static void test_infinite_slope__times_nothing_is_nothing(void **state)
 {
@@ -609,7 +612,8 @@ static void test_tensors__may_lie_at_any_address(void **state)
     memcpy(bytes + 1, numbers, sizeof numbers);
     struct world w;
     world_open(&w, &order_desc, NULL);
-    w.call.input[0] = (struct loss_tensor){.dtype = LOSS_FLOAT32, .rank = 1, .shape = {4}, .count = 4, .data = bytes + 1};
+    w.call.input[0] =
+        (struct loss_tensor){.dtype = LOSS_FLOAT32, .rank = 1, .shape = {4}, .count = 4, .data = bytes + 1};
     expect(&w, &order_kernels);
     same(&w.answer.losses, 1, NUMBERS(1 + 4 + 9 + 16));
     world_close(&w);
@@ -627,8 +631,10 @@ static void test_dtypes__are_all_taken(void **state)
         bool whole = dtype >= LOSS_INT8;
         static const float f32[] = {1, 2};
         static const double f64[] = {1, 2};
-        const void *floats = dtype == LOSS_FLOAT32 ? (const void *)f32 : dtype == LOSS_FLOAT64 ? (const void *)f64
-                             : dtype == LOSS_FLOAT16 ? (const void *)half : (const void *)bfloat;
+        const void *floats = dtype == LOSS_FLOAT32   ? (const void *)f32
+                             : dtype == LOSS_FLOAT64 ? (const void *)f64
+                             : dtype == LOSS_FLOAT16 ? (const void *)half
+                                                     : (const void *)bfloat;
         for (size_t i = 0; i < 2; i++) {
             bytes[i * size] = (unsigned char)(i + 1);
         }
@@ -637,7 +643,8 @@ static void test_dtypes__are_all_taken(void **state)
         }
         struct world w;
         world_open(&w, &order_desc, NULL);
-        w.call.input[0] = (struct loss_tensor){.dtype = (loss_dtype)dtype, .rank = 1, .shape = {2}, .count = 2, .data = bytes};
+        w.call.input[0] =
+            (struct loss_tensor){.dtype = (loss_dtype)dtype, .rank = 1, .shape = {2}, .count = 2, .data = bytes};
         expect(&w, &order_kernels);
         same(&w.answer.losses, 1, NUMBERS(dtype == LOSS_BOOL ? 3 : 5));
         world_close(&w);
@@ -676,7 +683,7 @@ static void test_call_elements__counts_inputs_and_weights(void **state)
     world_close(&w);
 }
 
-/* ---- words ----------------------------------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------------------------------------- ---- */
 
 static void test_words__are_known_or_refused_with_the_nearest(void **state)
 {
@@ -714,13 +721,13 @@ static void test_ranges__are_named_in_the_message(void **state)
                    {.name = "topn", .type = LOSS_INTEGER, .min = 1, .max = INFINITY}},
     };
     static const struct {
-        int         param;
-        double      value;
+        int param;
+        double value;
         const char *message;
     } cases[] = {
-        {0, -1, "delta must be > 0, got -1"},          {1, 1.1, "smoothing must be in [0, 1], got 1.1"},
-        {2, 0.5, "floor must be <= 0, got 0.5"},       {3, 0.5, "q must be in [0, 0.5), got 0.5"},
-        {4, 0, "topn must be >= 1, got 0"},            {4, 1.5, "topn must be a whole number"},
+        {0, -1, "delta must be > 0, got -1"},    {1, 1.1, "smoothing must be in [0, 1], got 1.1"},
+        {2, 0.5, "floor must be <= 0, got 0.5"}, {3, 0.5, "q must be in [0, 0.5), got 0.5"},
+        {4, 0, "topn must be >= 1, got 0"},      {4, 1.5, "topn must be a whole number"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct loss_call call;
