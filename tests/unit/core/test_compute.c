@@ -16,7 +16,7 @@
 #include <bind.h>
 #include <kernel.h>
 
-/* ---- losses of our own --------------------------------------------------------------------------------------------- ---- */
+/* ---- losses of our own ---- */
 
 /* L = w_y z_y with class weights w, ignored rows, and w_y as the row's factor. */
 VM_INLINE void pick_body(const struct loss__block *b, bool wide)
@@ -204,7 +204,7 @@ static const struct loss_desc whole_desc = {
     .reduction = LOSS_REDUCE_SUM,
 };
 
-/* ---- helpers --------------------------------------------------------------------------------------------------------- ---- */
+/* ---- helpers ---- */
 
 struct world {
     struct loss_arena *arena;
@@ -272,7 +272,7 @@ static void same(const struct loss_tensor *t, size_t n, const double *expected)
     }
 }
 
-/* ---- row factors and left-out rows ------------------------------------------------------------------------------------ ---- */
+/* ---- row factors and left-out rows ---- */
 
 static void pick_world(struct world *w)
 {
@@ -427,7 +427,7 @@ static void test_vector__of_an_elementwise_loss_repeats_over_the_last_axis(void 
     world_close(&w);
 }
 
-/* ---- several inputs ----------------------------------------------------------------------------------------------------- ---- */
+/* ---- several inputs ---- */
 
 static void test_inputs__that_are_all_main_all_have_gradients(void **state)
 {
@@ -525,7 +525,7 @@ static void test_whole_numbers__keep_all_their_digits(void **state)
     world_close(&w);
 }
 
-/* ---- axes ------------------------------------------------------------------------------------------------------------------ ---- */
+/* ---- axes ---- */
 
 static void test_axes__default_to_all_but_the_first(void **state)
 {
@@ -566,7 +566,7 @@ static void test_axes__may_be_any_list(void **state)
     world_close(&w);
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------------------------------------- ---- */
+/* ---- numbers ---- */
 
 static void test_infinite_slope__times_nothing_is_nothing(void **state)
 {
@@ -683,7 +683,7 @@ static void test_call_elements__counts_inputs_and_weights(void **state)
     world_close(&w);
 }
 
-/* ---- words ----------------------------------------------------------------------------------------------------------------- ---- */
+/* ---- words ---- */
 
 static void test_words__are_known_or_refused_with_the_nearest(void **state)
 {
