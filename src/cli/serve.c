@@ -21,11 +21,12 @@ static void help(void)
 }
 
 /* OpenMP threads that have nothing to do would spin, and take the processors from HTTP threads. libgomp reads this
- * variable when it is loaded, before main, and offers no call for it: so the process starts itself over once. */
+ * variable when it is loaded, before main, and offers no call for it: so the process starts itself over once. argv
+ * begins at the command's name, behind the program's. */
 static void make_openmp_passive(char **argv)
 {
     if (getenv("OMP_WAIT_POLICY") == NULL && setenv("OMP_WAIT_POLICY", "passive", 1) == 0) {
-        execv("/proc/self/exe", argv); /* where that fails, it is only slower */
+        execv("/proc/self/exe", argv - 1); /* where that fails, it is only slower */
     }
 }
 
@@ -42,6 +43,6 @@ int cmd_serve(int argc, char **argv)
     if (!conf_load(&conf, argc, argv, stderr)) {
         return 2;
     }
-    make_openmp_passive(argv - 1);
+    make_openmp_passive(argv);
     return server_run(&conf);
 }

@@ -187,18 +187,18 @@ static bool drain(struct server *s, struct http *http, const sigset_t *signals)
     drain_wait(signals, conf->drain_delay * 1000, NULL, NULL);
     http_refuse(http);
     drain_wait(signals, conf->drain_timeout * 1000, all_answered, s);
-    if (all_answered(s)) {
-        return true;
+    bool answered = all_answered(s);
+    if (!answered) {
+        log_line(LOG_WARNING, "giving up %llu requests after --drain-timeout",
+                 (unsigned long long)metrics_in_flight(s->metrics));
+        http_abandon(http);
     }
-    log_line(LOG_WARNING, "giving up %llu requests after --drain-timeout",
-             (unsigned long long)metrics_in_flight(s->metrics));
-    http_abandon(http);
-    drain_wait(signals, ABANDON_MS, none_suspended, http);
+    drain_wait(signals, ABANDON_MS, none_suspended, http); /* an executor lets go a little after the answer is out */
     if (!none_suspended(http)) {
         log_line(LOG_ERROR, "calls do not end: leaving without them");
         _exit(1);
     }
-    return false;
+    return answered;
 }
 
 static void serve(struct server *s, const sigset_t *signals)
