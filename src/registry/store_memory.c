@@ -551,27 +551,21 @@ static loss_status memory_add(struct store *s, const struct registry_add *adds, 
 
 typedef loss_status (*entry_visit)(void *arg, struct memory_entry *entry, bool *more, struct loss_error *err);
 
-/* Where the entries of a step are, in order; NULL: there are none. */
-static const struct vector *entries_of(const struct memory_registry *r, int64_t step)
+/* NULL: no such step. */
+static const struct memory_step *step_of(const struct memory_registry *r, int64_t step)
 {
-    if (step == REGISTRY_STEP_ALL) {
-        return &r->entries;
-    }
     if (step == REGISTRY_STEP_LATEST) {
-        return r->steps.count > 0 ? &((struct memory_step *)r->steps.at[r->steps.count - 1])->entries : NULL;
+        return r->steps.count > 0 ? r->steps.at[r->steps.count - 1] : NULL;
     }
-    const struct memory_step *found = find_step(r, step);
-    return found != NULL ? &found->entries : NULL;
+    return find_step(r, step);
 }
 
-static loss_status walk(const struct memory_registry *r, const struct store_range *range, entry_visit visit, void *arg,
-                        struct loss_error *err)
+static loss_status walk_entries(const struct vector *entries, const struct store_range *range, entry_visit visit,
+                                void *arg, struct loss_error *err)
 {
-    const struct vector *entries = entries_of(r, range->step);
-    uint64_t             first = range->after + 1;
-    bool                 more = true;
-    for (size_t i = entries != NULL ? vector_find(entries, &first, order_below) : 0;
-         entries != NULL && more && i < entries->count; i++) {
+    uint64_t first = range->after + 1;
+    bool     more = true;
+    for (size_t i = vector_find(entries, &first, order_below); more && i < entries->count; i++) {
         struct memory_entry *entry = entries->at[i];
         if ((range->collection == NULL || strcmp(range->collection, entry->e.collection) == 0) &&
             (range->name == NULL || strcmp(range->name, entry->e.name) == 0)) {
@@ -579,6 +573,24 @@ static loss_status walk(const struct memory_registry *r, const struct store_rang
         }
     }
     return LOSS_OK;
+}
+
+static loss_status walk(const struct memory_registry *r, const struct store_range *range, entry_visit visit, void *arg,
+                        struct loss_error *err)
+{
+    if (range->step == REGISTRY_STEP_ALL) {
+        return walk_entries(&r->entries, range, visit, arg, err);
+    }
+    const struct memory_step *step = step_of(r, range->step);
+    if (step == NULL) {
+        return LOSS_OK;
+    }
+    if (range->name == NULL) {
+        return walk_entries(&step->entries, range, visit, arg, err);
+    }
+    void         *entry = tree_find(&step->names, range->name);
+    struct vector one = {.at = &entry, .count = entry != NULL};
+    return walk_entries(&one, range, visit, arg, err);
 }
 
 struct show_arg {

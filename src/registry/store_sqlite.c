@@ -891,8 +891,10 @@ static loss_status ask_once(struct sqlite_store *s, const char *sql, char text[3
     }
     loss_status status = rc == SQLITE_ROW ? LOSS_OK : fail(s, rc, err);
     if (status == LOSS_OK) {
-        const unsigned char *value = sqlite3_column_text(q, 0);
-        snprintf(text, 32, "%s", value != NULL ? (const char *)value : "");
+        bool        short_of_memory = false;
+        const char *value = text_of(q, 0, &short_of_memory);
+        status = short_of_memory ? store_fail_memory(err) : LOSS_OK;
+        snprintf(text, 32, "%s", short_of_memory ? "" : value);
     }
     sqlite3_finalize(q);
     return status;
