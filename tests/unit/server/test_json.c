@@ -512,6 +512,48 @@ static void test_encoder__keeps_within_its_bound(void **state)
     }
 }
 
+/* From body to answer within so much memory; the status, and where it is good the answer's size. */
+static loss_status within(size_t ceiling, const char *body, size_t *size)
+{
+    struct loss_error err = {0};
+    struct call call;
+    struct call_answer answer = {0};
+    struct loss_arena *small = loss_arena_new(ceiling, NULL);
+    if (small == NULL) {
+        return LOSS_OVERLOADED;
+    }
+    const struct json_decode_options options = {.desc = loss_catalog_find("mse", NULL), .max_depth = 64};
+    struct json_decoder *d = json_decoder_new(small, &options);
+    loss_status status = d == NULL ? LOSS_OVERLOADED : json_decoder_feed(d, body, strlen(body), &err);
+    status = status == LOSS_OK ? json_decoder_end(d, &call, &err) : status;
+    status = status == LOSS_OK ? loss_compute(&call.loss, small, &answer.loss, &err) : status;
+    if (status == LOSS_OK) {
+        struct json_encoder *e = json_encoder_new(small, &call, &answer, false);
+        status = e == NULL ? LOSS_OVERLOADED : LOSS_OK;
+        *size = e == NULL ? 0 : json_encoder_bound(e);
+    }
+    loss_arena_free(small);
+    return status;
+}
+
+static void test_memory__that_ends_is_an_ordinary_failure(void **state)
+{
+    (void)state;
+    static const char body[] =
+        "{\"labels\": {\"dtype\": \"int16\", \"shape\": [2], \"base64\": \"AQACAA==\"}, \"predictions\": [0.5, 3],"
+        " \"weights\": {\"shape\": [2], \"data\": [0.5, 2]}, \"gradients\": true}";
+    size_t size = 0;
+    size_t ceiling = 0;
+    size_t failures = 0;
+    for (loss_status status; (status = within(ceiling, body, &size)) != LOSS_OK; ceiling += 61) {
+        assert_int_equal(status, LOSS_OVERLOADED);
+        assert_true(ceiling < HUGE_BUFFER);
+        failures++;
+    }
+    assert_true(failures > 10);
+    assert_true(size > 300);
+}
+
 static loss_status read_members(const char *text, struct json_member *members, size_t n, struct loss_error *err)
 {
     memset(err, 0, sizeof *err);
@@ -599,6 +641,7 @@ int main(void)
         TEST(test_encoder__nests_as_the_shape_says),
         TEST(test_encoder__prints_the_same_whatever_the_room),
         TEST(test_encoder__keeps_within_its_bound),
+        TEST(test_memory__that_ends_is_an_ordinary_failure),
         TEST(test_members__reads_a_flat_object),
         TEST(test_members__refuses_what_is_not_there),
         TEST(test_members__keeps_losses_that_are_not_finite),
