@@ -25,10 +25,10 @@ __extension__ typedef unsigned __int128 uint128;
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 enum {
-    DIGITS_IN_64 = 19,    /* decimal digits that always fit 64 bits */
-    DIGITS_KEPT = 800,    /* more than the 767 that a midpoint of two doubles can have */
-    FLOAT_DROPS = 29,     /* significand bits that a double has and a float has not */
-    EXPONENT_BIAS = 1023, /* of a double */
+    DIGITS_IN_64 = 19,                  /* decimal digits that always fit 64 bits */
+    DIGITS_KEPT = 800,                  /* more than the 767 that a midpoint of two doubles can have */
+    FLOAT_DROPS = 29,                   /* significand bits that a double has and a float has not */
+    EXPONENT_BIAS = 1023,               /* of a double */
     FLOAT_NORMAL = EXPONENT_BIAS - 126, /* biased exponent of the least normal float */
 };
 #define BYTES(b) (0x0101010101010101u * (uint64_t)(b))
@@ -37,14 +37,13 @@ enum {
 #define FLOAT_HALF ((uint64_t)1 << (FLOAT_DROPS - 1))
 #define FLOAT_MASK (((uint64_t)1 << FLOAT_DROPS) - 1)
 
-#define WHOLE_POWERS(X) /* 10^0 to 10^18, also exact doubles */ \
-    X(1) X(10) X(100) X(1000) X(10000) X(100000) X(1000000) X(10000000) X(100000000) X(1000000000) X(10000000000) \
-    X(100000000000) X(1000000000000) X(10000000000000) X(100000000000000) X(1000000000000000) X(10000000000000000) \
-    X(100000000000000000) X(1000000000000000000)
-#define AS_DOUBLE(x) x##.0,
-#define AS_INTEGER(x) x##u,
-static const double power_of_ten[] = {WHOLE_POWERS(AS_DOUBLE)};
-static const uint64_t whole_power_of_ten[] = {WHOLE_POWERS(AS_INTEGER)};
+#define POWERS_OF_TEN(X)                                                                                               \
+    X(1e0), X(1e1), X(1e2), X(1e3), X(1e4), X(1e5), X(1e6), X(1e7), X(1e8), X(1e9), X(1e10), X(1e11), X(1e12),         \
+        X(1e13), X(1e14), X(1e15), X(1e16), X(1e17), X(1e18)
+#define AS_DOUBLE(x) x
+#define AS_INTEGER(x) (uint64_t) x
+static const double power_of_ten[] = {POWERS_OF_TEN(AS_DOUBLE)}; /* exact */
+static const uint64_t whole_power_of_ten[] = {POWERS_OF_TEN(AS_INTEGER)};
 
 static inline uint64_t double_bits(double v)
 {
@@ -381,6 +380,8 @@ static inline const char *scan_fraction(const char *p, uint64_t *digits, unsigne
     n += run_length(above_nine(second)) & -(n / 8);
     if (UNLIKELY(n == 0))
         return NULL;
+    if (n > 16)
+        __builtin_unreachable(); /* two words have no more; said for those who analyse this */
     /* Both words as one, its last digit in the last place; zeros come in before it. */
     uint128 both = ((uint128)second << 64 | first) << (128 - 8 * n);
     uint64_t fraction = gather8((uint64_t)both) * 100000000 + gather8((uint64_t)(both >> 64));
@@ -509,9 +510,9 @@ static inline uint64_t times_short_power(uint64_t c, struct power_of_five g)
     return (uint64_t)(product >> 64) | ((uint64_t)product >> 32 > 1);
 }
 
-/* c * 2^q as the decimal to print; its exponent and scaled value have the weight 10^k, of which one is the least
- * power that is wider than the interval of what reads back to c * 2^q. So at 10^(k+1) there is at most one such
- * decimal; if there is none, the nearer neighbour at 10^k is the one. All scaled numbers are times 4. */
+/* c * 2^q as the decimal to print. 10^(k+1) is the least power of ten that is wider than the interval of what reads
+ * back to c * 2^q, so at most one of its multiples lies inside: if there is one, that is it, and if not, the nearer of
+ * the neighbouring multiples of 10^k. `left`, `middle` and `right`, the interval, are 4 times the value over 10^k. */
 static inline struct shortest shortest_of(uint64_t c, int q, bool narrow, bool is_double)
 {
     int k = floor_log10(q, narrow);
@@ -525,14 +526,16 @@ static inline struct shortest shortest_of(uint64_t c, int q, bool narrow, bool i
     left += odd;
     right -= odd;
 
-    uint64_t s = middle / 4, tens = s / 10 * 10;
-    bool tens_in = left <= 4 * tens, next_tens_in = 4 * tens + 40 <= right;
-    bool s_in = left <= 4 * s, next_in = 4 * s + 4 <= right;
-    uint64_t half = 4 * s + 2;
-    bool nearer_next = middle > half || (middle == half && (s & 1));
-    uint64_t fine = s + (s_in != next_in ? next_in : nearer_next);
-    uint64_t coarse = tens + (next_tens_in ? 10 : 0);
-    return (struct shortest){tens_in != next_tens_in ? coarse : fine, k};
+    /* Bits instead of branches: which case it is has no pattern. */
+    uint64_t s = middle / 4, tens = s / 10;
+    unsigned tens_in = left <= 40 * tens, next_tens_in = 40 * tens + 40 <= right;
+    unsigned s_in = left <= 4 * s, next_in = 4 * s + 4 <= right;
+    unsigned nearer_next = middle > 4 * s + 2 - (s & 1); /* half-way goes to even */
+    unsigned one_in = s_in ^ next_in;
+    uint64_t fine = s + ((one_in & next_in) | (~one_in & nearer_next));
+    uint64_t coarse = 10 * (tens + next_tens_in);
+    uint64_t use_coarse = -(uint64_t)(tens_in ^ next_tens_in);
+    return (struct shortest){fine ^ ((fine ^ coarse) & use_coarse), k};
 }
 
 /* Eight digits of v < 10^8, one a byte, the first in the lowest: split in halves, quarters, eighths, all in parallel
@@ -597,8 +600,8 @@ static inline size_t lay_out(char *p, struct digit_text d, int e)
         p[e + 1] = '.';
         store8(p + e + 2, d.b >> (8 * (e - 8)));
     } else {
-        /* Below 1 the digits stand behind zeros, from 1 on they are parted by the point: without a branch, as data
-         * mixes the two. Digits behind the point are written over those put there before it. */
+        /* Below 1 the digits stand behind zeros, from 1 on they are parted by the point: the same stores at other
+         * places, as data mixes the two. Digits behind the point are written over those put there before it. */
         int shift = e < 0 ? 0 : e;
         int at = e < 0 ? 1 - e : 0;
         uint128 rest = ((uint128)d.b << 64 | d.a) >> (8 * shift);
