@@ -61,10 +61,6 @@ static number_status take_number(struct json_scan *s, const char **p, const char
     if (status == NUMBER_MORE) {
         return NUMBER_MORE;
     }
-    if (size > MAX_NUMBER_TEXT) {
-        scan_malformed(s, offset, "a number is longer than %zu bytes", MAX_NUMBER_TEXT);
-        return NUMBER_BAD;
-    }
     if (status == NUMBER_BAD) {
         s->state = INSIDE_NUMBER; /* for the message: it does not depend on where pieces end */
         scan_unexpected(s, offset + size, **p);

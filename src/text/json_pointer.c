@@ -13,7 +13,7 @@ static bool append_name(char *buf, size_t size, size_t *n, const char *name, con
     while (name < end) {
         const char *written = name;
         char c[4];
-        size_t length = json_text_character(&name, end, c);
+        size_t length = json_text_character(&name, c);
         const char *as = c;
         if (length == 1 && (c[0] == '~' || c[0] == '/')) {
             as = c[0] == '~' ? "~0" : "~1";

@@ -102,7 +102,7 @@ static bool key_is_base64(const struct json_scan *s)
     size_t i = 0;
     for (; i < sizeof name - 1 && p < end; i++) {
         char c[4];
-        if (json_text_character(&p, end, c) != 1 || c[0] != name[i]) {
+        if (json_text_character(&p, c) != 1 || c[0] != name[i]) {
             return false;
         }
     }
@@ -140,7 +140,7 @@ static bool tell_word(struct json_scan *s)
     }
     size_t n = 0;
     while (p < end) {
-        n += json_text_character(&p, end, word + n);
+        n += json_text_character(&p, word + n);
     }
     word[n] = '\0';
     if (strlen(word) == n) {

@@ -181,23 +181,20 @@ static size_t encode(unsigned c, char out[4])
     return n;
 }
 
-static size_t copy_plain(const char **p, const char *end, char out[4])
+static size_t copy_plain(const char **p, char out[4])
 {
     const unsigned char lead = (unsigned char)**p;
-    size_t n = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    if (n > (size_t)(end - *p)) {
-        n = (size_t)(end - *p);
-    }
+    const size_t n = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
     memcpy(out, *p, n);
     *p += n;
     return n;
 }
 
-size_t json_text_character(const char **p, const char *end, char out[4])
+size_t json_text_character(const char **p, char out[4])
 {
     static const char named[] = "b\bf\fn\nr\rt\t";
     if (**p != '\\') {
-        return copy_plain(p, end, out);
+        return copy_plain(p, out);
     }
     const char mark = (*p)[1];
     *p += 2;

@@ -38,6 +38,6 @@ struct json_text {
 json_text_status json_text_check(struct json_text *t, const char **p, const char *end);
 
 /* Decode one character of a checked inside, escapes resolved; *p moves behind it. Returns its length in bytes. */
-size_t json_text_character(const char **p, const char *end, char out[4]);
+size_t json_text_character(const char **p, char out[4]);
 
 #endif
