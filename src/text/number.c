@@ -332,7 +332,7 @@ static number_status read_token_f32(const char **p, const char *end, float *out,
 
 /* ---- short plain numbers ---- */
 
-#define SHORT_REACH 28 /* bytes that scan_short may read: sign, 7 digits, point, 16 digits, what comes then */
+#define SHORT_REACH 28 /* bytes that scan_short may read: sign and digits 8, point, 18 digits, what comes then */
 
 static inline uint64_t load8(const char *p)
 {
@@ -397,7 +397,7 @@ static inline const char *scan_fraction(const char *p, uint64_t *digits, unsigne
     return p;
 }
 
-/* A number without exponent, of at most 7 digits before the point, 18 behind it, and 18 in all. Returns where it
+/* A number without exponent, of at most 8 digits before the point, 18 behind it, and 18 in all. Returns where it
  * ends, or NULL if it is anything else. Reads at most SHORT_REACH bytes. */
 static inline const char *scan_short(const char *p, struct short_decimal *d)
 {
@@ -415,7 +415,7 @@ static inline const char *scan_short(const char *p, struct short_decimal *d)
         p++;
     } else {
         whole = run_length(above_nine(v));
-        if (UNLIKELY(whole == 0 || whole == 8 || (whole > 1 && digits == 0)))
+        if (UNLIKELY(whole == 0 || (whole > 1 && digits == 0)))
             return NULL;
         digits = gather8(v << (64 - 8 * whole));
         p += whole;
@@ -440,7 +440,7 @@ number_status number_read_f64(const char **p, const char *end, double *out, unsi
     if (UNLIKELY(end - *p < SHORT_REACH) || UNLIKELY(!(behind = scan_short(*p, &d))))
         return read_token_f64(p, end, out, flags);
     if (d.places == 0)
-        v = (double)(int64_t)d.digits; /* 7 digits: exact */
+        v = (double)(int64_t)d.digits; /* 8 digits: exact */
     else /* Clinger's exact division is no faster, and half of 16 digits are too many for it: a bad branch */
         nearest_double(d.digits, -(int)d.places, &v);
     uint64_t bits = double_bits(v);
@@ -458,7 +458,7 @@ number_status number_read_f32(const char **p, const char *end, float *out, unsig
     if (UNLIKELY(end - *p < SHORT_REACH) || UNLIKELY(!(behind = scan_short(*p, &d))))
         return read_token_f32(p, end, out, flags);
     /* Two roundings, so at most one unit off the double nearest to the text; only about a midpoint of floats can that
-     * matter. v is 0 or between 1e-18 and 1e7: neither subnormal nor too large. */
+     * matter. v is 0 or between 1e-18 and 1e8: neither subnormal nor too large. */
     double v = (double)(int64_t)d.digits / power_of_ten[d.places];
     uint64_t bits = double_bits(v);
     if (UNLIKELY(((bits - (FLOAT_HALF - 4)) & FLOAT_MASK) <= 8))
