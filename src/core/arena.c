@@ -294,20 +294,20 @@ static void *grow_raw(void *raw, size_t offset, size_t size, size_t keep, size_t
     return moved;
 }
 
-void *loss_arena_resize(struct loss_arena *a, void *bytes, size_t n)
+void *loss_arena_resize(struct loss_arena *a, void *block, size_t n)
 {
-    if (!bytes) {
+    if (!block) {
         return new_block(a, n, BLOCK_ALIGN);
     }
-    struct block *block = (struct block *)bytes - 1;
-    size_t size, old = block->fetched;
+    struct block *head = (struct block *)block - 1;
+    size_t size, old = head->fetched;
     if (!block_size(n, BLOCK_ALIGN, &size) || (size > old && !charge(a, size - old))) {
         return NULL;
     }
-    void *raw = block->raw;
-    size_t offset = (size_t)((char *)bytes - (char *)raw), new_offset;
+    void *raw = head->raw;
+    size_t offset = (size_t)((char *)block - (char *)raw), new_offset;
     size_t held = old - sizeof(struct block) - BLOCK_ALIGN;
-    unlink_block(block);
+    unlink_block(head);
     void *moved = grow_raw(raw, offset, size, held < n ? held : n, &new_offset);
     if (!moved) { /* raw is as it was */
         if (size > old) {
@@ -322,15 +322,15 @@ void *loss_arena_resize(struct loss_arena *a, void *bytes, size_t n)
     return link_block(a, moved, size, new_offset);
 }
 
-void loss_arena_release(struct loss_arena *a, void *bytes)
+void loss_arena_release(struct loss_arena *a, void *block)
 {
-    if (!bytes) {
+    if (!block) {
         return;
     }
-    struct block *block = (struct block *)bytes - 1;
-    unlink_block(block);
-    discharge(a, block->fetched);
-    free(block->raw);
+    struct block *head = (struct block *)block - 1;
+    unlink_block(head);
+    discharge(a, head->fetched);
+    free(head->raw);
 }
 
 bool loss_arena_defer(struct loss_arena *a, void (*undo)(void *), void *what)
@@ -365,8 +365,10 @@ void loss_arena_free(struct loss_arena *a)
         a->deferred = d->older;
         d->undo(d->what);
     }
-    while (a->blocks.next != &a->blocks) {
-        loss_arena_release(a, a->blocks.next + 1);
+    for (struct block *block = a->blocks.next, *next; block != &a->blocks; block = next) {
+        next = block->next;
+        discharge(a, block->fetched);
+        free(block->raw);
     }
     while (a->chunks) {
         struct chunk *chunk = a->chunks;

@@ -184,13 +184,20 @@ static double nearest(mpfr_t value)
     return x == 0 && mpfr_zero_p(value) ? 0.0 : x;
 }
 
+static uint64_t bits_of(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 static void assert_same(double got, double want)
 {
     if (isnan(want)) {
         assert_true(isnan(got));
         return;
     }
-    if (memcmp(&got, &want, sizeof got) != 0) {
+    if (bits_of(got) != bits_of(want)) {
         fail_msg("got %a, want %a", got, want);
     }
 }
