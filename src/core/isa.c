@@ -26,7 +26,7 @@ static const char *const isa_names[LOSS__ISA_COUNT] = {
 };
 
 #ifdef LOSS__HAVE_v3
-/* The compiler's check covers what needs the system's help too (saved registers); it has no names for the last three. */
+/* The compiler's check covers what needs the system's help too (saved registers); it cannot name the last three. */
 static bool machine_has_v3(void)
 {
     unsigned a, b, c, d, extended;

@@ -82,7 +82,7 @@ void loss_sum_add_f64(struct loss_sum *s, const double *x, size_t n)
     }
 }
 
-/* ---- normalising, merging, scaling -------------------------------------------------------------------------------- */
+/* Normalising, merging, scaling. */
 
 static uint64_t count_add(uint64_t a, uint64_t b)
 {
@@ -159,7 +159,7 @@ void loss_sum_scale(struct loss_sum *s, uint64_t times)
     multiply(s, times);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------ */
+/* Reading. */
 
 #define MAX_WORDS (LOSS_SUM_LIMBS / 2 + 4)
 
@@ -400,7 +400,7 @@ double loss_sum_ratio(const struct loss_sum *s, const struct loss_sum *by)
     return a.n == 0 ? 0 : nearest_quotient(&a, &b);
 }
 
-/* ---- storing ------------------------------------------------------------------------------------------------------ */
+/* Storing. */
 
 /* The limbs in two's complement, a tag, and the three counts. */
 static const unsigned char tag[8] = {'l', 'o', 's', 's', 's', 'u', 'm', 1};

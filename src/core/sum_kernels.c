@@ -6,8 +6,8 @@
  * 1.5 * 2^(52 + e) cuts a number to a multiple of 2^e; the rest is exact, and is cut again further down. Where all
  * magnitudes are below 2^(K + 1) and the first cut is at e = K - 43, the sum of 512 such parts needs at most 53 bits:
  * it is exact in any order. So is that of the rests, below 2^(K - 44) each, cut at K - 88, and so on. The run is done
- * when the last rest is zero everywhere, which is tested, not assumed. What fails (a range too wide, numbers near the ends
- * of the doubles or beyond) goes through integers.
+ * when the last rest is zero everywhere, which is tested, not assumed. What fails (a range too wide, numbers near the
+ * ends of the doubles or beyond) goes through integers.
  *
  * Must not be compiled with -ffast-math or -fassociative-math, which would turn (x + m) - m into x.
  */
@@ -140,7 +140,7 @@ static bool sum_run_f64(const double *restrict x, size_t n, double part[3])
     return all_zero(left);
 }
 
-/* ---- through integers --------------------------------------------------------------------------------------------- */
+/* Through integers. */
 
 /* Two limbs take a shifted fraction of up to 84 bits: 32 into the first, 52 into the second, which has room for 2047.
  * Neighbours go to different copies, so that one need not wait for what the other stored. */
@@ -199,7 +199,7 @@ static void make_room(struct tally *t, struct loss_sum *s, size_t n)
     t->n += (unsigned)n;
 }
 
-/* ---- runs --------------------------------------------------------------------------------------------------------- */
+/* Runs. */
 
 /* Tries that keep failing are made ever more rarely. */
 struct tries {

@@ -63,7 +63,7 @@ VM_INLINE double vm_blend(double mask, double yes, double no)
     return vm_from_bits((vm_bits(yes) & vm_bits(mask)) | (vm_bits(no) & ~vm_bits(mask)));
 }
 
-/* ---- error-free transformations: the result and what rounding took from it, exactly -------------------------------
+/* Error-free transformations: the result and what rounding took from it, exactly.
  * Where the result overflows, or an operand is not finite, `error` is NaN or an infinity: select it away. */
 
 VM_INLINE double vm_two_sum(double a, double b, double *error)
@@ -92,7 +92,7 @@ VM_INLINE double vm_two_prod(double a, double b, double *error)
     return product;
 }
 
-/* ---- exp ---------------------------------------------------------------------------------------------------------- */
+/* Exp. */
 
 /* exp(hi + lo), 0.65 ulp (0.8 ulp among the subnormals), where lo is what rounding
  * took from hi: the error of x - max is amplified by |x - max| if it is dropped. Infinite, NaN or overflowing hi need
@@ -138,7 +138,7 @@ VM_INLINE double vm_exp(double x)
     return vm_exp_hilo(x, 0.0);
 }
 
-/* ---- log ---------------------------------------------------------------------------------------------------------- */
+/* Log. */
 
 /* u = 2^k m with m in [sqrt(1/2), sqrt(2)), u positive and normal. */
 struct vm__parts {
@@ -208,7 +208,7 @@ VM_INLINE double vm_log1p(double x)
     return VM_SELECT(x > -1.0, y, VM_SELECT(x == -1.0, -(double)INFINITY, (double)NAN));
 }
 
-/* ---- the logistic function ---------------------------------------------------------------------------------------- */
+/* The logistic function. */
 
 /* log(1 + exp(-a)) for a >= 0 (what softplus and sigmoid cross entropy add to max(z, 0)), 1.5 ulp down to the
  * subnormals. NaN for NaN. */

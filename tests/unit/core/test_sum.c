@@ -47,7 +47,7 @@ static double random_signed(int min_exponent, int max_exponent)
     return random_bits() & 1 ? -magnitude : magnitude;
 }
 
-/* ---- what to add ---- */
+/* What to add. */
 
 static double like_losses(size_t i)
 {
@@ -151,7 +151,7 @@ static void fill(distribution *d, size_t n)
     }
 }
 
-/* ---- the reference ---- */
+/* The reference. */
 
 static mpfr_t exact, exact_by, quotient;
 
@@ -230,7 +230,7 @@ static void sum_one_by_one(struct loss_sum *s, const double *x, size_t n)
     }
 }
 
-/* ---- adding ---- */
+/* Adding. */
 
 static void test_sum__is_the_nearest_double_to_the_true_sum(void **state)
 {
@@ -423,7 +423,7 @@ static void test_sum__survives_as_many_additions_as_a_limb_has_room_for(void **s
     assert_same(loss_sum_round(&s), 0x1.fffffffffffffp70);
 }
 
-/* ---- scaling and dividing ---- */
+/* Scaling and dividing. */
 
 static void test_sum_scale__equals_adding_again_and_again(void **state)
 {
@@ -611,7 +611,7 @@ static void test_sum_ratio__follows_ieee_where_parts_are_not_finite(void **state
     assert_same(loss_sum_ratio(&beyond, &beyond), 1.0);
 }
 
-/* ---- storing ---- */
+/* Storing. */
 
 static void test_sum_store__brings_back_the_same_sum(void **state)
 {

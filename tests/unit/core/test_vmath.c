@@ -34,7 +34,7 @@ static double random_between(double low, double high)
     return low + (high - low) * ((double)(random_bits() >> 11) * 0x1p-53);
 }
 
-/* ---- accuracy ---- */
+/* Accuracy. */
 
 typedef double function(double x);
 typedef int reference(mpfr_t y, const mpfr_t x, mpfr_rnd_t rounding);
@@ -304,7 +304,7 @@ static void test_two_prod__loses_nothing(void **state)
     }
 }
 
-/* ---- the same bits in every build ---- */
+/* The same bits in every build. */
 
 #define LANES 1024
 #define OUTPUTS 7
