@@ -317,10 +317,12 @@ static loss_status run_blocks(struct run *run, block_task *task, struct loss_are
 {
     size_t team = team_size(run);
     struct lane *lanes = loss_arena_alloc(arena, team * sizeof *lanes, ALIGNMENT);
-    for (size_t i = 0; i < team; i++) {
-        if (lanes == NULL || !lane_init(run, &lanes[i], arena)) {
-            return loss_fail(err, LOSS_OVERLOADED, "", "no memory for the computation");
-        }
+    bool ready = lanes != NULL;
+    for (size_t i = 0; ready && i < team; i++) {
+        ready = lane_init(run, &lanes[i], arena);
+    }
+    if (!ready) {
+        return loss_fail(err, LOSS_OVERLOADED, "", "no memory for the computation");
     }
     if (team == 1) {
         run_share(run, lanes, task);

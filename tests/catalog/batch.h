@@ -74,6 +74,8 @@ void batch_materialise(struct batch *b);
         }                                                                                                              \
     } while (0)
 
+bool batch_same_totals(const struct loss_totals *a, const struct loss_totals *b); /* bit for bit */
+
 /* The same bits in losses, gradients, totals and exact sums; the first thing that differs, or NULL. */
 const char *batch_difference(const struct loss_answer *a, const struct loss_answer *b);
 

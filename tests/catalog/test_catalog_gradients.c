@@ -76,7 +76,7 @@ static void test_gradients__are_the_slopes_of_the_loss(void **state)
                 struct batch b;
                 bool is_deep = (weights + reduction) % 2 == 0;
                 batch_make(&b, desc, LOSS_FLOAT64, is_deep ? 3 : 2, is_deep ? deep : shape,
-                           (uint64_t)(weights * 10 + reduction));
+                           (uint64_t)weights * 10 + (uint64_t)reduction);
                 b.call.reduction = (loss_reduction)reduction;
                 if (batch_weigh(&b, (enum batch_weights)weights)) {
                     check_gradients(&b);
