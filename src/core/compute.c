@@ -304,11 +304,9 @@ static void run_share(struct run *run, struct lane *lane, block_task *task)
 
 static size_t team_size(const struct run *run)
 {
-    size_t most = (size_t)omp_get_max_threads();
-    if (run->blocks < 2 || run->n * (run->c == 0 ? 1 : run->c) <= PARALLEL_ELEMENTS) {
-        return 1;
-    }
-    return most < run->blocks ? most : run->blocks;
+    size_t threads = (size_t)omp_get_max_threads(), team = threads < run->blocks ? threads : run->blocks;
+    bool large = run->n * (run->c == 0 ? 1 : run->c) > PARALLEL_ELEMENTS;
+    return large && team > 1 ? team : 1;
 }
 
 /* Run a task on all blocks and merge what the threads found into *total. */

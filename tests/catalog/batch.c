@@ -174,7 +174,10 @@ void batch_materialise(struct batch *b)
 
 static bool same_bits(double a, double b)
 {
-    return memcmp(&a, &b, sizeof a) == 0;
+    uint64_t bits_of_a, bits_of_b;
+    memcpy(&bits_of_a, &a, sizeof a);
+    memcpy(&bits_of_b, &b, sizeof b);
+    return bits_of_a == bits_of_b;
 }
 
 bool batch_same_totals(const struct loss_totals *a, const struct loss_totals *b)
