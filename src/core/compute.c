@@ -350,7 +350,7 @@ static loss_status count_weights(struct run *run, struct loss_arena *arena, stru
     if (run->plan->kernels->factor == NULL) {
         return LOSS_OK;
     }
-    struct lane total;
+    struct lane total = {0};
     LOSS_TRY(run_blocks(run, factor_block, arena, &total, err));
     answer->weight_sum = total.sum;
     answer->totals.nonzero_weights = total.nonzero;
@@ -531,7 +531,7 @@ loss_status loss__compute_with(const struct loss__kernels *kernels, const struct
     LOSS_TRY(prepare_answer(&run, arena, err));
     LOSS_TRY(count_weights(&run, arena, err));
     prepare_gradients(&run, call->reduction);
-    struct lane total;
+    struct lane total = {0};
     LOSS_TRY(run_blocks(&run, compute_block, arena, &total, err));
     finish_answer(&run, &total);
     *answer = found;
