@@ -37,19 +37,19 @@ static void names_add_all(struct names *names, const char *name, const char *con
     }
 }
 
-size_t call_field_names(const struct loss_desc *desc, const char **list, size_t max)
+size_t call_field_names(const struct loss_desc *desc, const char **names, size_t max)
 {
-    struct names names = {.list = list, .max = max};
+    struct names all = {.list = names, .max = max};
     for (const struct loss_input *input = desc->inputs; input->name != NULL; input++) {
-        names_add_all(&names, input->name, input->aliases);
+        names_add_all(&all, input->name, input->aliases);
     }
     for (const struct loss_param *param = desc->params; param->name != NULL; param++) {
-        names_add_all(&names, param->name, param->aliases);
+        names_add_all(&all, param->name, param->aliases);
     }
     for (size_t i = 0; i < n_call_fields; i++) {
-        names_add(&names, call_fields[i]);
+        names_add(&all, call_fields[i]);
     }
-    return names.n;
+    return all.n;
 }
 
 void call_init(struct call *call, const struct loss_desc *desc, const struct loss_alias *alias)

@@ -291,20 +291,28 @@ static loss_status take_number(const struct json_scan *scan, const json_t *json,
     return LOSS_OK;
 }
 
+static bool is_whole_within_limit(const struct json_value *value)
+{
+    /* 2^53 + 1 is rounded to 2^53 when it is read: the limit is taken by its own text alone. */
+    const char *digits = value->text[0] == '-' ? value->text + 1 : value->text;
+    bool within = fabs(value->number) < MAX_WHOLE || strcmp(digits, MAX_WHOLE_TEXT) == 0;
+    return within && value->number == floor(value->number);
+}
+
 static loss_status take_whole(const struct json_scan *scan, const json_t *json, const char *pointer, double *out,
                               struct loss_error *err)
 {
-    double number;
+    const struct json_value *value = value_of(scan, json);
     char buf[CALL_NUMBER];
-    LOSS_TRY(take_number(scan, json, pointer, &number, err));
-    /* 2^53 + 1 is rounded to 2^53 when it is read: the limit is taken by its own text alone. */
-    const char *text = value_of(scan, json)->text;
-    if (number != floor(number) ||
-        !(fabs(number) < MAX_WHOLE || strcmp(text + (text[0] == '-'), MAX_WHOLE_TEXT) == 0)) {
-        return loss_fail(err, LOSS_INVALID_PARAMETER, pointer, "must be a whole number of at most 2^53, got %s",
-                         text[0] != '\0' ? text : call_number(number, buf));
+    if (value == NULL || value->kind != JSON_NUMBER) {
+        return wrong_type(scan, json, "a whole number", pointer, err);
     }
-    *out = number;
+    LOSS_TRY(check_fault(value, err));
+    if (!is_whole_within_limit(value)) {
+        return loss_fail(err, LOSS_INVALID_PARAMETER, pointer, "must be a whole number of at most 2^53, got %s",
+                         value->text[0] != '\0' ? value->text : call_number(value->number, buf));
+    }
+    *out = value->number;
     return LOSS_OK;
 }
 
@@ -426,7 +434,7 @@ static loss_status read_tensor_dtype(struct reader *r, const struct tensor_objec
     if (pointer == NULL) {
         return no_memory(err);
     }
-    const char *name;
+    const char *name = NULL;
     LOSS_TRY(take_word(r->scan, o->dtype, "a string", pointer, &name, err));
     if (!loss_dtype_parse(name, out)) {
         char clip[CALL_CLIP];
@@ -606,7 +614,7 @@ static loss_status read_tensor(struct reader *r, const json_t *json, bool whole,
 static loss_status read_axes(struct reader *r, int i, const json_t *json, const char *pointer, struct loss_error *err)
 {
     const struct json_value *value = value_of(r->scan, json);
-    double numbers[LOSS_MAX_RANK];
+    double numbers[LOSS_MAX_RANK] = {0};
     int axes[LOSS_MAX_RANK];
     int n = 1;
     if (value != NULL && value->kind == JSON_TENSOR) {
@@ -634,7 +642,7 @@ static loss_status read_axes(struct reader *r, int i, const json_t *json, const 
 
 static loss_status read_vector(struct reader *r, int i, const json_t *json, const char *pointer, struct loss_error *err)
 {
-    struct loss_tensor vector;
+    struct loss_tensor vector = {0};
     LOSS_TRY(read_tensor(r, json, false, pointer, &vector, err));
     return loss_call_set_vector(&r->call->loss, i, &vector, err);
 }
@@ -643,9 +651,9 @@ static loss_status read_param(struct reader *r, int i, const json_t *json, const
 {
     struct loss_call *call = &r->call->loss;
     const struct json_value *value = value_of(r->scan, json);
-    double number;
-    bool flag;
-    const char *text;
+    double number = 0;
+    bool flag = false;
+    const char *text = NULL;
     if ((r->params_seen & (1u << i)) != 0) {
         return loss_fail(err, LOSS_DUPLICATE_FIELD, pointer, "%s was given twice, under two names",
                          r->desc->params[i].name);
@@ -695,7 +703,7 @@ static loss_status read_weights(struct reader *r, const json_t *json, const char
 
 static loss_status read_reduction(struct reader *r, const json_t *json, const char *pointer, struct loss_error *err)
 {
-    const char *text;
+    const char *text = NULL;
     LOSS_TRY(take_word(r->scan, json, "a string", pointer, &text, err));
     return call_set_reduction(r->call, text, pointer, err);
 }
@@ -716,7 +724,7 @@ static loss_status read_losses(struct reader *r, const json_t *json, const char 
 static loss_status read_dtype(struct reader *r, const json_t *json, const char *pointer, struct loss_error *err)
 {
     /* It decides how tensors are read, so dtype_of took it before all others; here it is only checked. */
-    const char *text;
+    const char *text = NULL;
     loss_dtype dtype;
     LOSS_TRY(take_word(r->scan, json, "\"float32\" or \"float64\"", pointer, &text, err));
     return call_parse_dtype(text, pointer, &dtype, err);
@@ -744,7 +752,7 @@ static loss_status read_collection(struct reader *r, const json_t *json, const c
 
 static loss_status read_step(struct reader *r, const json_t *json, const char *pointer, struct loss_error *err)
 {
-    double step;
+    double step = 0;
     LOSS_TRY(take_whole(r->scan, json, pointer, &step, err));
     if (step < 0) {
         char buf[CALL_NUMBER];
@@ -822,7 +830,7 @@ static loss_status apply_gradients(struct reader *r, struct loss_error *err)
     }
     for (size_t i = 0; i < json_array_size(json); i++) {
         char pointer[64];
-        const char *name;
+        const char *name = NULL;
         snprintf(pointer, sizeof pointer, "/gradients/%zu", i);
         LOSS_TRY(take_word(r->scan, json_array_get(json, i), "the name of an input", pointer, &name, err));
         LOSS_TRY(call_want_gradient(r->call, name, pointer, err));

@@ -20,8 +20,8 @@ struct json_decode_options {
 
 struct json_decoder *json_decoder_new(struct loss_arena *arena, const struct json_decode_options *options);
 loss_status          json_decoder_feed(struct json_decoder *d, const char *bytes, size_t n, struct loss_error *err);
-/* The whole body was fed: fill *call (its tensors lie in the arena). */
-loss_status          json_decoder_end(struct json_decoder *d, struct call *call, struct loss_error *err);
+/* The whole body was fed: fill *out (its tensors lie in the arena). */
+loss_status          json_decoder_end(struct json_decoder *d, struct call *out, struct loss_error *err);
 
 /* The answer's text, printed piece by piece: state for reply.more. `literal`: ?nonfinite=literal. The call and its
  * answer must outlive it. */
@@ -41,8 +41,8 @@ struct json_member {
     const char *string;
     double      number;  /* JSON_MEMBER_WHOLE: a whole number within 2^53 */
 };
-/* err  LOSS_MALFORMED_JSON, LOSS_UNKNOWN_FIELD, LOSS_DUPLICATE_FIELD, LOSS_MISSING_FIELD, LOSS_INVALID_PARAMETER, LOSS_NUMBER_OUT_OF_RANGE,
- *      LOSS_INVALID_NAME (a NUL in a string, which here is always a name) */
+/* err  LOSS_MALFORMED_JSON, LOSS_UNKNOWN_FIELD, LOSS_DUPLICATE_FIELD, LOSS_MISSING_FIELD, LOSS_INVALID_PARAMETER,
+ *      LOSS_NUMBER_OUT_OF_RANGE, LOSS_INVALID_NAME (a NUL in a string, which here is always a name) */
 loss_status json_read_members(struct loss_arena *arena, const char *body, size_t size, struct json_member *members,
                               size_t n, struct loss_error *err);
 

@@ -17,7 +17,8 @@ struct part {
     const char *name, *json;
 };
 
-/* clang-format off: a schema is laid out as JSON is. */
+/* A schema is laid out as JSON is. */
+/* clang-format off */
 
 /* Fixed schemas, in the order in which a reader meets them. */
 static const struct part schemas[] = {
@@ -188,7 +189,8 @@ static const struct part parameters[] = {
 #define FIELD_losses                                                                                                   \
     "{'description': 'false leaves the per-sample losses out of the answer.', 'type': 'boolean', "                     \
     "'default': true}"
-#define FIELD_dtype "{'description': 'Of the inputs and the answer.', '$ref': '#/components/schemas/Dtype', 'default': 'float32'}"
+#define FIELD_dtype \
+    "{'description': 'Of the inputs and the answer.', '$ref': '#/components/schemas/Dtype', 'default': 'float32'}"
 #define FIELD_weights_mask                                                                                             \
     "{'description': 'Skip elements of weight 0 instead of multiplying them.', 'type': 'boolean', "                    \
     "'default': false}"
