@@ -54,25 +54,26 @@ static void add_arrived(struct linger_set *l)
     pthread_mutex_unlock(&l->mutex);
 }
 
-/* Read what there is. False: the client has closed, or its time or bytes are up. */
+/* Read what there is. False: the client has closed, or its time is up. */
 static bool drop_input(struct linger_set *l, size_t i, int64_t now)
 {
-    static char sink[65536]; /* written by this thread alone, read by nobody */
+    static char    sink[65536]; /* written by this thread alone, read by nobody */
+    struct pollfd *p = &l->poll[i];
 
-    if (now >= l->bounds[i].deadline) {
+    if (now >= l->bounds[i].deadline || (p->revents & (POLLERR | POLLHUP)) != 0) {
         return false;
     }
-    if (l->poll[i].revents == 0) {
-        return true;
-    }
-    while (l->bounds[i].left > 0) {
-        ssize_t n = recv(l->poll[i].fd, sink, sizeof sink, MSG_DONTWAIT);
+    while ((p->revents & POLLIN) != 0 && l->bounds[i].left > 0) {
+        ssize_t n = recv(p->fd, sink, sizeof sink, MSG_DONTWAIT);
         if (n <= 0) {
             return n < 0 && (errno == EAGAIN || errno == EINTR);
         }
         l->bounds[i].left -= n;
     }
-    return false;
+    if (l->bounds[i].left <= 0) {
+        p->events = 0; /* enough: errors alone, which need no asking */
+    }
+    return true;
 }
 
 static void *run(void *arg)

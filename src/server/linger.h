@@ -3,7 +3,8 @@
  * linger.h - connections that were answered while their client is still sending.
  *
  * Closing such a socket makes the kernel answer the rest with a reset, which may throw away the answer before the
- * client has read it. So the rest is read and dropped for a while first: LINGER_BYTES or LINGER_US, then it closes.
+ * client has read it. So up to LINGER_BYTES of the rest are read and dropped first; then the client is let run into a
+ * full window, where it has nothing to do but read. It closes when the client does, or after LINGER_US.
  */
 #ifndef SERVER_LINGER_H
 #define SERVER_LINGER_H
