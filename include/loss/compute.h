@@ -52,11 +52,12 @@ struct loss_answer {
     struct loss_tensor losses;                           /* weighted, unreduced, of the call's dtype; data NULL: not wanted */
     struct loss_tensor gradient[LOSS_MAX_INPUTS + 1];    /* of the call's dtype; data NULL: not asked for */
     struct loss_totals totals;
-    double             loss;                             /* what `reduction` names, as dtype; meaningless with none */
+    double             loss;                             /* what `reduction` names, of the losses as they were before rounding, rounded once to dtype; meaningless with none */
     bool               has_loss;
     uint64_t           nonfinite;                        /* values in losses and gradients that are not finite */
     uint64_t           batch;                            /* the divisor of batchmean */
     struct loss_sum    sum, weight_sum;                  /* the exact state behind totals, for merging batches */
+    struct loss_sum    rest;                             /* what rounding the losses to float32 took from them: `loss` is of sum + rest */
 };
 
 /* Defaults of the loss, or of the alias it was called by (NULL: none). */
@@ -86,8 +87,9 @@ loss_status loss_compute(const struct loss_call *call, struct loss_arena *arena,
 /* Totals from exact state, for one batch or many merged: what loss_compute fills `totals` with. */
 void loss_totals_from(struct loss_totals *totals, const struct loss_sum *sum, const struct loss_sum *weight_sum,
                       uint64_t count, uint64_t nonzero_weights, uint64_t batch);
-/* The total that a reduction names (0 for none). */
-double loss_totals_pick(const struct loss_totals *totals, loss_reduction reduction);
+/* The one that a reduction names (0 for none), likewise. */
+double loss_total_of(loss_reduction reduction, const struct loss_sum *sum, const struct loss_sum *weight_sum,
+                     uint64_t count, uint64_t nonzero_weights, uint64_t batch);
 
 /* The instruction set that the kernels use, "x86-64-v4", "x86-64-v3" or "baseline": the widest that the machine has,
  * until another was selected. All give the same bits. Select before the first call; false: not on this machine. */

@@ -40,12 +40,13 @@ struct lane {
     double *w, *g, *loss;                              /* [block_rows] */
     double *high, *low;                                /* [block_rows] */
     void *out;                                         /* [block_rows] losses that nobody wants */
+    float *rest;                                       /* [block_rows] what rounding took from float32 losses */
     size_t *row, *place;                               /* [block_rows] offsets of rows, and of weights */
     size_t *column;                                    /* [c] offsets of the elements of a sample that are not masked */
     size_t *offsets;                                   /* [c] scratch for them */
     double *own;                                       /* [c] their weights */
     void *in[LOSS_MAX_INPUTS], *grad[LOSS_MAX_INPUTS]; /* [block_rows * c] gathered */
-    struct loss_sum sum, terms;
+    struct loss_sum sum, rest_sum, terms;
     uint64_t nonzero, nonfinite;
 };
 
@@ -77,6 +78,7 @@ static bool lane_init(struct run *run, struct lane *lane, struct loss_arena *are
     rows = rows == 0 ? 1 : rows;
     *lane = (struct lane){0};
     loss_sum_init(&lane->sum);
+    loss_sum_init(&lane->rest_sum);
     loss_sum_init(&lane->terms);
     bool ok = true;
 #define TAKE(field, bytes) ok = ok && (lane->field = loss_arena_alloc(arena, (bytes), ALIGNMENT)) != NULL
@@ -86,6 +88,7 @@ static bool lane_init(struct run *run, struct lane *lane, struct loss_arena *are
     TAKE(high, rows * sizeof(double));
     TAKE(low, rows * sizeof(double));
     TAKE(out, rows * sizeof(double));
+    TAKE(rest, rows * sizeof(float));
     TAKE(row, rows * sizeof(size_t));
     TAKE(place, rows * sizeof(size_t));
     if (plan->masked_elements) {
@@ -236,8 +239,9 @@ static void keep_losses(const struct run *run, struct lane *lane, const double *
         bad = run->weigh->losses_f64(w, loss, n, out);
         loss_sum_add_f64(&lane->sum, out, n);
     } else {
-        bad = run->weigh->losses_f32(w, loss, n, out);
+        bad = run->weigh->losses_f32(w, loss, n, out, lane->rest);
         loss_sum_add_f32(&lane->sum, out, n);
+        loss_sum_add_f32(&lane->rest_sum, lane->rest, n);
     }
     lane->nonfinite += wanted ? bad : 0;
 }
@@ -334,6 +338,7 @@ static loss_status run_blocks(struct run *run, block_task *task, struct loss_are
     *total = lanes[0];
     for (size_t i = 1; i < team; i++) {
         loss_sum_merge(&total->sum, &lanes[i].sum);
+        loss_sum_merge(&total->rest_sum, &lanes[i].rest_sum);
         loss_sum_merge(&total->terms, &lanes[i].terms);
         total->nonzero += lanes[i].nonzero;
         total->nonfinite += lanes[i].nonfinite;
@@ -489,11 +494,15 @@ static void finish_answer(struct run *run, struct lane *total)
     }
     differentiate_weights(run, total);
     answer->sum = total->sum;
+    answer->rest = total->rest_sum;
     answer->nonfinite = total->nonfinite;
     loss_totals_from(&answer->totals, &answer->sum, &answer->weight_sum, run->plan->count,
                      answer->totals.nonzero_weights, answer->batch);
     answer->has_loss = call->reduction != LOSS_REDUCE_NONE;
-    answer->loss = loss_totals_pick(&answer->totals, call->reduction);
+    struct loss_sum unrounded = answer->sum;
+    loss_sum_merge(&unrounded, &answer->rest);
+    answer->loss = loss_total_of(call->reduction, &unrounded, &answer->weight_sum, run->plan->count,
+                                 answer->totals.nonzero_weights, answer->batch);
     if (!run->wide) {
         answer->loss = (float)answer->loss;
     }

@@ -92,6 +92,13 @@ static loss_status wrong_type(const struct loss_param *p, const char *pointer, s
     return loss_fail(err, LOSS_INVALID_PARAMETER, place(p, pointer, buf), "%s must be %s", p->name, type_text(p->type));
 }
 
+static loss_status not_whole(const struct loss_param *p, double value, const char *pointer, struct loss_error *err)
+{
+    char buf[256], got[NUMBER_TEXT];
+    return loss_fail(err, LOSS_INVALID_PARAMETER, place(p, pointer, buf), "%s must be a whole number, got %s", p->name,
+                     number_text(value, got));
+}
+
 static bool in_range(const struct loss_param *p, double x)
 {
     if (p->min == 0 && p->max == 0) {
@@ -104,8 +111,9 @@ static loss_status out_of_range(const struct loss_param *p, double value, const 
 {
     char buf[256], range[RANGE_TEXT], got[NUMBER_TEXT];
     bool bounded = p->min != 0 || p->max != 0;
-    return loss_fail(err, LOSS_INVALID_PARAMETER, place(p, pointer, buf), "%s must be %s, got %s", p->name,
-                     bounded ? range_text(p, range) : "finite", number_text(value, got));
+    return loss_fail(err, LOSS_INVALID_PARAMETER, place(p, pointer, buf), "%s must be %s%s, got %s", p->name,
+                     isinf(value) && bounded ? "finite and " : "", bounded ? range_text(p, range) : "finite",
+                     number_text(value, got));
 }
 
 loss_status loss_call_set_number(struct loss_call *call, int i, double value, const char *pointer,
@@ -114,14 +122,14 @@ loss_status loss_call_set_number(struct loss_call *call, int i, double value, co
     const struct loss_param *p = &call->desc->params[i];
     if (p->type == LOSS_AXES) {
         int axis = fabs(value) <= LOSS_MAX_RANK ? (int)value : LOSS_MAX_RANK + 1;
-        return axis == value ? loss_call_set_axes(call, i, &axis, 1, pointer, err) : wrong_type(p, pointer, err);
+        return axis == value ? loss_call_set_axes(call, i, &axis, 1, pointer, err) : not_whole(p, value, pointer, err);
     }
     bool whole = p->type == LOSS_INTEGER || p->type == LOSS_AXIS;
     if (!whole && p->type != LOSS_NUMBER && p->type != LOSS_NUMBER_OR_VECTOR) {
         return wrong_type(p, pointer, err);
     }
     if (whole && !(fabs(value) <= LARGEST_WHOLE && value == trunc(value))) {
-        return wrong_type(p, pointer, err);
+        return not_whole(p, value, pointer, err);
     }
     if (!in_range(p, value)) {
         return out_of_range(p, value, pointer, err);

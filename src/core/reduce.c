@@ -37,35 +37,38 @@ bool loss_reduction_parse(const char *name, loss_reduction *out)
     return false;
 }
 
+double loss_total_of(loss_reduction reduction, const struct loss_sum *sum, const struct loss_sum *weight_sum,
+                     uint64_t count, uint64_t nonzero_weights, uint64_t batch)
+{
+    switch (reduction) {
+    case LOSS_REDUCE_SUM:
+        return loss_sum_round(sum);
+    case LOSS_REDUCE_MEAN:
+        return loss_sum_ratio(sum, weight_sum);
+    case LOSS_REDUCE_SUM_OVER_BATCH_SIZE:
+        return loss_sum_divide(sum, count);
+    case LOSS_REDUCE_SUM_BY_NONZERO_WEIGHTS:
+        return loss_sum_divide(sum, nonzero_weights);
+    case LOSS_REDUCE_BATCHMEAN:
+        return loss_sum_divide(sum, batch);
+    default:
+        return 0;
+    }
+}
+
 void loss_totals_from(struct loss_totals *totals, const struct loss_sum *sum, const struct loss_sum *weight_sum,
                       uint64_t count, uint64_t nonzero_weights, uint64_t batch)
 {
+#define TOTAL(reduction) loss_total_of(LOSS_REDUCE_##reduction, sum, weight_sum, count, nonzero_weights, batch)
     *totals = (struct loss_totals){
-        .sum = loss_sum_round(sum),
-        .mean = loss_sum_ratio(sum, weight_sum),
-        .sum_over_batch_size = loss_sum_divide(sum, count),
-        .sum_by_nonzero_weights = loss_sum_divide(sum, nonzero_weights),
-        .batchmean = loss_sum_divide(sum, batch),
+        .sum = TOTAL(SUM),
+        .mean = TOTAL(MEAN),
+        .sum_over_batch_size = TOTAL(SUM_OVER_BATCH_SIZE),
+        .sum_by_nonzero_weights = TOTAL(SUM_BY_NONZERO_WEIGHTS),
+        .batchmean = TOTAL(BATCHMEAN),
         .weight_sum = loss_sum_round(weight_sum),
         .count = count,
         .nonzero_weights = nonzero_weights,
     };
-}
-
-double loss_totals_pick(const struct loss_totals *totals, loss_reduction reduction)
-{
-    switch (reduction) {
-    case LOSS_REDUCE_SUM:
-        return totals->sum;
-    case LOSS_REDUCE_MEAN:
-        return totals->mean;
-    case LOSS_REDUCE_SUM_OVER_BATCH_SIZE:
-        return totals->sum_over_batch_size;
-    case LOSS_REDUCE_SUM_BY_NONZERO_WEIGHTS:
-        return totals->sum_by_nonzero_weights;
-    case LOSS_REDUCE_BATCHMEAN:
-        return totals->batchmean;
-    default:
-        return 0;
-    }
+#undef TOTAL
 }

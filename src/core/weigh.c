@@ -19,12 +19,15 @@ static void upstream(const double *restrict w, double divisor, size_t n, double 
 /* x - x is 0 for every finite x and NaN for the others. */
 #define NONFINITE(x) (!((x) - (x) == 0))
 
-static size_t losses_f32(const double *restrict w, const double *restrict loss, size_t n, float *restrict out)
+static size_t losses_f32(const double *restrict w, const double *restrict loss, size_t n, float *restrict out,
+                         float *restrict rest)
 {
     uint32_t nonfinite = 0;
     for (size_t i = 0; i < n; i++) {
-        float x = (float)(w[i] * loss[i]);
+        double exact = w[i] * loss[i];
+        float x = (float)exact, left = (float)(exact - (double)x);
         out[i] = x;
+        rest[i] = NONFINITE(x) ? 0.0f : left;
         nonfinite += NONFINITE(x);
     }
     return nonfinite;

@@ -11,8 +11,9 @@
 struct loss__weigh {
     /* g = w / divisor */
     void (*upstream)(const double *w, double divisor, size_t n, double *g);
-    /* out = w * loss, rounded to the call's dtype; how many of them are not finite */
-    size_t (*losses_f32)(const double *w, const double *loss, size_t n, float *out);
+    /* out = w * loss, rounded to the call's dtype; how many of them are not finite. rest: what the rounding took, itself
+     * rounded; 0 where out is not finite */
+    size_t (*losses_f32)(const double *w, const double *loss, size_t n, float *out, float *rest);
     size_t (*losses_f64)(const double *w, const double *loss, size_t n, double *out);
     /* how many are not finite */
     size_t (*nonfinite_f32)(const float *x, size_t n);

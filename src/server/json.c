@@ -18,7 +18,6 @@
 
 #include <server/tensor_round.h>
 #include <text/json_scan.h>
-#include <text/number.h>
 
 /* A call's envelope is short, since numbers are not in it. A document of braces grows 80-fold when jansson reads it,
  * so this is also what bounds jansson's memory. */
@@ -318,11 +317,16 @@ static loss_status take_whole(const struct json_scan *scan, const json_t *json, 
 
 /* Values -> tensors */
 
-/* A tensor of rank 0. As float32 it is the float nearest to the text, which is not always the float nearest to the
- * double nearest to the text. */
-static loss_status scalar_tensor(struct reader *r, double number, const char *text, loss_dtype dtype,
-                                 const char *pointer, struct loss_tensor *out, struct loss_error *err)
+/* A tensor of rank 0. `narrow` is the float nearest to the text, which is not always the float nearest to the double
+ * nearest to the text. */
+static loss_status scalar_tensor(struct reader *r, double number, float narrow, loss_dtype dtype, const char *pointer,
+                                 struct loss_tensor *out, struct loss_error *err)
 {
+    if (dtype == LOSS_FLOAT32 && isinf(narrow) && !isinf(number)) {
+        char buf[CALL_NUMBER];
+        return loss_fail(err, LOSS_NUMBER_OUT_OF_RANGE, pointer, "%s is beyond the largest float32",
+                         call_number(number, buf));
+    }
     double *data = loss_arena_alloc(r->arena, sizeof *data, alignof(double));
     if (data == NULL) {
         return no_memory(err);
@@ -330,22 +334,9 @@ static loss_status scalar_tensor(struct reader *r, double number, const char *te
     *out = (struct loss_tensor){.dtype = dtype, .count = 1, .data = data, .pointer = pointer};
     if (dtype == LOSS_FLOAT64) {
         *data = number;
-        return LOSS_OK;
+    } else {
+        memcpy(data, &narrow, sizeof narrow);
     }
-    float narrow = (float)number;
-    if (text[0] != '\0') {
-        unsigned flags = 0;
-        const char *p = text;
-        number_status status = number_read_f32(&p, text + strlen(text) + 1, &narrow, &flags);
-        assert(status == NUMBER_OK);
-        (void)status;
-    }
-    if (isinf(narrow) && !isinf(number)) {
-        char buf[CALL_NUMBER];
-        return loss_fail(err, LOSS_NUMBER_OUT_OF_RANGE, pointer, "%s is beyond the largest float32",
-                         call_number(number, buf));
-    }
-    memcpy(data, &narrow, sizeof narrow);
     return LOSS_OK;
 }
 
@@ -357,7 +348,7 @@ static loss_status scanned_tensor(struct reader *r, const json_t *json, bool who
     LOSS_TRY(check_fault(value, err));
     loss_dtype dtype = whole ? LOSS_FLOAT64 : r->call->loss.dtype;
     if (value->kind == JSON_NUMBER) {
-        return scalar_tensor(r, value->number, value->text, dtype, pointer, out, err);
+        return scalar_tensor(r, value->number, value->number_f32, dtype, pointer, out, err);
     }
     if (dtype == LOSS_FLOAT32 && value->tensor.dtype == LOSS_FLOAT64) {
         LOSS_TRY(json_value_narrow(r->scan, i, err));
@@ -595,7 +586,8 @@ static loss_status read_tensor(struct reader *r, const json_t *json, bool whole,
         return scanned_tensor(r, json, whole, pointer, out, err);
     }
     if (json_is_boolean(json)) {
-        return scalar_tensor(r, json_is_true(json), "", whole ? LOSS_FLOAT64 : r->call->loss.dtype, pointer, out, err);
+        double truth = json_is_true(json);
+        return scalar_tensor(r, truth, (float)truth, whole ? LOSS_FLOAT64 : r->call->loss.dtype, pointer, out, err);
     }
     if (json_is_object(json)) {
         return object_tensor(r, json, whole, pointer, out, err);

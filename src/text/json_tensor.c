@@ -234,8 +234,9 @@ loss_status json_value_narrow(struct json_scan *s, size_t i, struct loss_error *
     if (bad < t->count) {
         char pointer[MAX_POINTER];
         loss_tensor_pointer(t, bad, pointer, sizeof pointer);
-        return loss_fail(err, LOSS_NUMBER_OUT_OF_RANGE, pointer, "%.17g is beyond the largest float32",
-                         loss_tensor_at(t, bad));
+        char text[NUMBER_PRINT_MAX];
+        return loss_fail(err, LOSS_NUMBER_OUT_OF_RANGE, pointer, "%.*s is beyond the largest float32",
+                         (int)number_print_f64(text, loss_tensor_at(t, bad)), text);
     }
     narrow_in_place(t->data, t->count);
     for (size_t k = 0; k < slot->n_ties; k++) {

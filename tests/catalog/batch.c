@@ -210,6 +210,9 @@ const char *batch_difference(const struct loss_answer *a, const struct loss_answ
     if (!batch_same_totals(&a->totals, &b->totals)) {
         return "totals";
     }
+    if (!same_bits(a->loss, b->loss)) {
+        return "the loss";
+    }
     unsigned char of_a[LOSS_SUM_BYTES], of_b[LOSS_SUM_BYTES];
     loss_sum_store(&a->sum, of_a);
     loss_sum_store(&b->sum, of_b);

@@ -11,8 +11,7 @@
 static double objective(struct batch *b)
 {
     batch_compute(b);
-    return b->call.reduction == LOSS_REDUCE_NONE ? b->answer.totals.sum
-                                                 : loss_totals_pick(&b->answer.totals, b->call.reduction);
+    return b->call.reduction == LOSS_REDUCE_NONE ? b->answer.totals.sum : b->answer.loss;
 }
 
 /* Central difference along one number; NAN where there is a kink within the step. */

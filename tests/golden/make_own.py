@@ -227,9 +227,9 @@ def packed(dtype, numbers):
 
 def worked_examples():
     s = "sparse_softmax_cross_entropy"
-    # The mean is 0.058360247443…; of the losses as float32 it is 0.0583602466…, whose nearest float32 is printed.
+    # The mean is 0.058360247443…, and `loss` its nearest float32; totals are of the losses as float32: 0.0583602466….
     answer("worked", s, WORKED,
-           text=['"loss":0.058360245,', '"losses":[0.009174485,0.16984601,0.054985236,0.0028102624,0.054985236]', '"shape":[5]',
+           text=['"loss":0.05836025,', '"losses":[0.009174485,0.16984601,0.054985236,0.0028102624,0.054985236]', '"shape":[5]',
                  '"weight_sum":5.0,"count":5,"nonzero_weights":5'], absent=["gradients", "nonfinite", "entry"])
     answer("worked/weights", s, WORKED | {"weights": 0.2, "gradients": True},
            text=['"loss":0.01167205,', '"losses":[0.001834897,0.033969205,0.010997048,0.0005620525,0.010997048]',
