@@ -727,7 +727,7 @@ static void test_ranges__are_named_in_the_message(void **state)
     } cases[] = {
         {0, -1, "delta must be > 0, got -1"},    {1, 1.1, "smoothing must be in [0, 1], got 1.1"},
         {2, 0.5, "floor must be <= 0, got 0.5"}, {3, 0.5, "q must be in [0, 0.5), got 0.5"},
-        {4, 0, "topn must be >= 1, got 0"},      {4, 1.5, "topn must be a whole number"},
+        {4, 0, "topn must be >= 1, got 0"},      {4, 1.5, "topn must be a whole number, got 1.5"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct loss_call call;
