@@ -73,6 +73,12 @@ struct loss_error {
 /* Fill *err (kept as it is if it already holds a failure, ignored if NULL) and return `status`. */
 loss_status loss_fail(struct loss_error *err, loss_status status, const char *pointer, const char *format, ...)
     LOSS_PRINTF(4, 5);
+/* The same, where a query parameter or a header is to blame: "step", "Idempotency-Key". */
+loss_status loss_fail_parameter(struct loss_error *err, loss_status status, const char *parameter, const char *format,
+                                ...) LOSS_PRINTF(4, 5);
+/* Blame `parameter` for what *err holds, where that is a failure of this status: `return loss_blame_parameter(err,
+ * check(err), "step")`. Returns `status`. */
+loss_status loss_blame_parameter(struct loss_error *err, loss_status status, const char *parameter);
 
 int         loss_status_http(loss_status status);   /* 422 */
 const char *loss_status_slug(loss_status status);   /* "shape_mismatch" */

@@ -54,6 +54,17 @@ static void drop_partial_character(char *text, size_t length)
     }
 }
 
+/* The message of a failure that *err has just been given. */
+static void write_message(struct loss_error *err, const char *format, va_list args)
+{
+    int length = vsnprintf(err->message, sizeof err->message, format, args);
+    if (length < 0) {
+        err->message[0] = '\0';
+    } else if ((size_t)length >= sizeof err->message) {
+        drop_partial_character(err->message, sizeof err->message - 1);
+    }
+}
+
 loss_status loss_fail(struct loss_error *err, loss_status status, const char *pointer, const char *format, ...)
 {
     if (!err || err->status != LOSS_OK) {
@@ -64,12 +75,34 @@ loss_status loss_fail(struct loss_error *err, loss_status status, const char *po
     loss__pointer_append(err->pointer, sizeof err->pointer, 0, pointer ? pointer : "");
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(err->message, sizeof err->message, format, args);
+    write_message(err, format, args);
     va_end(args);
-    if (length < 0) {
-        err->message[0] = '\0';
-    } else if ((size_t)length >= sizeof err->message) {
-        drop_partial_character(err->message, sizeof err->message - 1);
+    return status;
+}
+
+loss_status loss_fail_parameter(struct loss_error *err, loss_status status, const char *parameter, const char *format,
+                                ...)
+{
+    if (!err || err->status != LOSS_OK) {
+        return status;
+    }
+    err->status = status;
+    loss_blame_parameter(err, status, parameter);
+    va_list args;
+    va_start(args, format);
+    write_message(err, format, args);
+    va_end(args);
+    return status;
+}
+
+loss_status loss_blame_parameter(struct loss_error *err, loss_status status, const char *parameter)
+{
+    if (err && status != LOSS_OK && err->status == status) {
+        err->pointer[0] = '\0';
+        int length = snprintf(err->parameter, sizeof err->parameter, "%s", parameter);
+        if (length >= (int)sizeof err->parameter) {
+            drop_partial_character(err->parameter, sizeof err->parameter - 1);
+        }
     }
     return status;
 }

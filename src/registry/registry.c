@@ -31,15 +31,6 @@ static int64_t now(const struct registry *r)
     return r->now_us(r->now_arg);
 }
 
-/* The failure is a query parameter's or a header's. */
-static loss_status blame(struct loss_error *err, const char *parameter, loss_status status)
-{
-    if (err != NULL && err->status == status) {
-        snprintf(err->parameter, sizeof err->parameter, "%s", parameter);
-    }
-    return status;
-}
-
 static loss_status open_store(const char *url, struct store **out, struct loss_error *err)
 {
     static const char sqlite[] = "sqlite:";
@@ -139,9 +130,8 @@ static loss_status check_key(const char *key, struct loss_error *err)
         visible = visible && *c > ' ' && *c < 0x7f;
     }
     if (n == 0 || n > REGISTRY_KEY_MAX || !visible) {
-        return blame(err, "Idempotency-Key",
-                     loss_fail(err, LOSS_INVALID_PARAMETER, "", "must be 1 to %d visible ASCII characters",
-                               REGISTRY_KEY_MAX));
+        return loss_fail_parameter(err, LOSS_INVALID_PARAMETER, "Idempotency-Key",
+                                   "must be 1 to %d visible ASCII characters", REGISTRY_KEY_MAX);
     }
     return LOSS_OK;
 }
@@ -207,7 +197,7 @@ static bool hex_decode(const char *text, unsigned char *bytes, size_t max, size_
 
 static loss_status bad_cursor(struct loss_error *err, const char *why)
 {
-    return blame(err, "cursor", loss_fail(err, LOSS_INVALID_PARAMETER, "", "%s", why));
+    return loss_fail_parameter(err, LOSS_INVALID_PARAMETER, "cursor", "%s", why);
 }
 
 /* Where a page of entries ended, and the step it read: the latest may be another one by the time of the next page. */

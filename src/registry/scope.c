@@ -30,14 +30,6 @@ struct scope {
     int                  costly; /* names that needed more than STEPS_FIRST */
 };
 
-static loss_status blame_scope(struct loss_error *err, loss_status status)
-{
-    if (err != NULL && err->status == status) {
-        snprintf(err->parameter, sizeof err->parameter, "scope");
-    }
-    return status;
-}
-
 /* An expression as PCRE2 shall see it, and where its bytes were before: Python reads {,n} as {0,n}, PCRE2 as text. */
 struct translation {
     char   text[2 * SCOPE_MAX + 1];
@@ -103,8 +95,8 @@ static loss_status compile(struct scope *s, const struct translation *t, struct 
     if (s->code == NULL) {
         PCRE2_UCHAR reason[256];
         pcre2_get_error_message(code, reason, sizeof reason);
-        return blame_scope(err, loss_fail(err, LOSS_INVALID_SCOPE, "", "%s at offset %zu", (const char *)reason,
-                                          t->origin[offset < t->size ? offset : t->size]));
+        return loss_fail_parameter(err, LOSS_INVALID_SCOPE, "scope", "%s at offset %zu", (const char *)reason,
+                                   t->origin[offset < t->size ? offset : t->size]);
     }
     return LOSS_OK;
 }
@@ -120,8 +112,8 @@ loss_status scope_new(const char *expression, struct scope **out, struct loss_er
         return LOSS_OK;
     }
     if (strlen(expression) > SCOPE_MAX) {
-        return blame_scope(err, loss_fail(err, LOSS_INVALID_SCOPE, "", "must have at most %d bytes, got %zu", SCOPE_MAX,
-                                          strlen(expression)));
+        return loss_fail_parameter(err, LOSS_INVALID_SCOPE, "scope", "must have at most %d bytes, got %zu", SCOPE_MAX,
+                                   strlen(expression));
     }
     t = malloc(sizeof *t);
     s = calloc(1, sizeof *s);
@@ -130,8 +122,8 @@ loss_status scope_new(const char *expression, struct scope **out, struct loss_er
         goto out;
     }
     if (!translate(expression, t, &odd)) {
-        status = blame_scope(err, loss_fail(err, LOSS_INVALID_SCOPE, "", "%.2s is not supported at offset %zu",
-                                            expression + odd, odd));
+        status = loss_fail_parameter(err, LOSS_INVALID_SCOPE, "scope", "%.2s is not supported at offset %zu",
+                                     expression + odd, odd);
         goto out;
     }
     status = compile(s, t, err);
@@ -185,12 +177,12 @@ static loss_status match(struct scope *s, const char *subject, size_t n, bool *m
         return loss_fail(err, LOSS_OVERLOADED, "", "out of memory");
     }
     if (rc == PCRE2_ERROR_MATCHLIMIT || rc == PCRE2_ERROR_DEPTHLIMIT || rc == PCRE2_ERROR_HEAPLIMIT) {
-        return blame_scope(err, loss_fail(err, LOSS_INVALID_SCOPE, "",
-                                          "takes too many steps (nested repetition?); a simpler one would do"));
+        return loss_fail_parameter(err, LOSS_INVALID_SCOPE, "scope",
+                                   "takes too many steps (nested repetition?); a simpler one would do");
     }
     PCRE2_UCHAR reason[256];
     pcre2_get_error_message(rc, reason, sizeof reason);
-    return blame_scope(err, loss_fail(err, LOSS_INVALID_SCOPE, "", "cannot be matched: %s", (const char *)reason));
+    return loss_fail_parameter(err, LOSS_INVALID_SCOPE, "scope", "cannot be matched: %s", (const char *)reason);
 }
 
 loss_status scope_matches(struct scope *s, const char *name, bool *matches, struct loss_error *err)

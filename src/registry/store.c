@@ -74,12 +74,8 @@ loss_status store_fail_unknown(struct loss_error *err, const char *registry)
 
 loss_status store_fail_conflict(struct loss_error *err, const char *key)
 {
-    loss_status status = loss_fail(err, LOSS_IDEMPOTENCY_CONFLICT, "",
-                                   "the key \"%.255s\" was used for another request; take a new key", key);
-    if (err != NULL && err->status == status) {
-        snprintf(err->parameter, sizeof err->parameter, "Idempotency-Key");
-    }
-    return status;
+    return loss_fail_parameter(err, LOSS_IDEMPOTENCY_CONFLICT, "Idempotency-Key",
+                               "the key \"%.255s\" was used for another request; take a new key", key);
 }
 
 loss_status store_fail_memory(struct loss_error *err)

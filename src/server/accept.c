@@ -8,7 +8,6 @@
 #include <strings.h>
 
 #include <server/call.h>
-#include <server/problem.h>
 
 #define BLANK " \t"
 
@@ -94,6 +93,6 @@ loss_status accept_json(const struct request *q, struct loss_error *err)
     if (accept_quality(accept, "application/json") > 0) {
         return LOSS_OK;
     }
-    return problem_parameter(err, LOSS_NOT_ACCEPTABLE, "Accept", "the answer is application/json, Accept takes \"%s\"",
-                             call_clip(accept, clip));
+    return loss_fail_parameter(err, LOSS_NOT_ACCEPTABLE, "Accept",
+                               "the answer is application/json, Accept takes \"%s\"", call_clip(accept, clip));
 }

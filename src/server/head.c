@@ -10,7 +10,6 @@
 #include <sys/random.h>
 
 #include <server/machine.h>
-#include <server/problem.h>
 #include <server/routes.h>
 #include <server/uri.h>
 
@@ -124,12 +123,13 @@ static loss_status unknown_query(const struct request *q, const char *name, stru
         n++;
     }
     if (n == 0) {
-        return problem_parameter(err, LOSS_UNKNOWN_FIELD, name, "this path takes no query parameters, got \"%s\"",
-                                 name);
+        return loss_fail_parameter(err, LOSS_UNKNOWN_FIELD, name, "this path takes no query parameters, got \"%s\"",
+                                   name);
     }
     const char *nearest = loss_nearest_word(name, known, n);
-    return problem_parameter(err, LOSS_UNKNOWN_FIELD, name, "there is no query parameter \"%s\" here; %s \"%s\"", name,
-                             nearest != NULL ? "did you mean" : "one there is:", nearest != NULL ? nearest : known[0]);
+    return loss_fail_parameter(
+        err, LOSS_UNKNOWN_FIELD, name, "there is no query parameter \"%s\" here; %s \"%s\"", name,
+        nearest != NULL ? "did you mean" : "one there is:", nearest != NULL ? nearest : known[0]);
 }
 
 static loss_status check_query(const struct request *q, struct loss_error *err)
@@ -146,13 +146,13 @@ static loss_status check_query(const struct request *q, struct loss_error *err)
         }
         for (size_t j = 0; j < i; j++) {
             if (strcmp(q->query[j].name, name) == 0) {
-                return problem_parameter(err, LOSS_DUPLICATE_FIELD, name, "the query parameter \"%s\" is given twice",
-                                         name);
+                return loss_fail_parameter(err, LOSS_DUPLICATE_FIELD, name, "the query parameter \"%s\" is given twice",
+                                           name);
             }
         }
         if (q->query[i].value[0] == '\0') {
-            return problem_parameter(err, LOSS_INVALID_PARAMETER, name, "the query parameter \"%s\" has no value",
-                                     name);
+            return loss_fail_parameter(err, LOSS_INVALID_PARAMETER, name, "the query parameter \"%s\" has no value",
+                                       name);
         }
     }
     return LOSS_OK;
@@ -169,8 +169,8 @@ static loss_status read_deadline(struct request *q, struct loss_error *err)
     }
     long ms = digits > 0 && digits <= 8 && text[digits] == '\0' ? strtol(text, NULL, 10) : 0;
     if (ms < 1 || ms > MAX_TIMEOUT_MS) {
-        return problem_parameter(err, LOSS_INVALID_PARAMETER, name,
-                                 "must be a whole number of milliseconds from 1 to %d", MAX_TIMEOUT_MS);
+        return loss_fail_parameter(err, LOSS_INVALID_PARAMETER, name,
+                                   "must be a whole number of milliseconds from 1 to %d", MAX_TIMEOUT_MS);
     }
     q->deadline = q->times.begun + ms * 1000;
     return LOSS_OK;
@@ -182,8 +182,8 @@ static loss_status read_idempotency_key(struct request *q, struct loss_error *er
 
     q->idempotency_key = request_header(q, name);
     if (q->idempotency_key != NULL && !visible(q->idempotency_key, MAX_KEY)) {
-        return problem_parameter(err, LOSS_INVALID_PARAMETER, name, "must be 1 to %d visible ASCII characters",
-                                 MAX_KEY);
+        return loss_fail_parameter(err, LOSS_INVALID_PARAMETER, name, "must be 1 to %d visible ASCII characters",
+                                   MAX_KEY);
     }
     return LOSS_OK;
 }
@@ -208,13 +208,13 @@ static loss_status check_media(const struct request *q, struct loss_error *err)
         return LOSS_OK;
     }
     if (q->content_type[0] != '\0' && !media_type_is(q->content_type, "application/json")) {
-        return problem_parameter(err, LOSS_UNSUPPORTED_MEDIA, "Content-Type",
-                                 "send JSON with the header Content-Type: application/json, got \"%.100s\"",
-                                 q->content_type);
+        return loss_fail_parameter(err, LOSS_UNSUPPORTED_MEDIA, "Content-Type",
+                                   "send JSON with the header Content-Type: application/json, got \"%.100s\"",
+                                   q->content_type);
     }
     if (encoding != NULL && strcasecmp(encoding, "identity") != 0) {
-        return problem_parameter(err, LOSS_UNSUPPORTED_MEDIA, "Content-Encoding",
-                                 "send the body as it is, without Content-Encoding, got \"%.100s\"", encoding);
+        return loss_fail_parameter(err, LOSS_UNSUPPORTED_MEDIA, "Content-Encoding",
+                                   "send the body as it is, without Content-Encoding, got \"%.100s\"", encoding);
     }
     return LOSS_OK;
 }

@@ -27,7 +27,6 @@
 #include <server/linger.h>
 #include <server/log.h>
 #include <server/machine.h>
-#include <server/problem.h>
 #include <server/routes.h>
 #include <server/server.h>
 
@@ -273,16 +272,18 @@ static loss_status check_framing(struct exchange *x, struct loss_error *err)
                          MAX_HEADERS, f.headers);
     }
     if (f.lengths > 1 || f.codings > 1 || f.hosts > 1) {
-        return problem_parameter(err, LOSS_BAD_REQUEST,
-                                 f.lengths > 1 ? "Content-Length" : f.codings > 1 ? "Transfer-Encoding" : "Host",
-                                 "the header field is given more than once");
+        return loss_fail_parameter(err, LOSS_BAD_REQUEST,
+                                   f.lengths > 1   ? "Content-Length"
+                                   : f.codings > 1 ? "Transfer-Encoding"
+                                                   : "Host",
+                                   "the header field is given more than once");
     }
     if (f.lengths > 0 && f.codings > 0) {
-        return problem_parameter(err, LOSS_BAD_REQUEST, "Transfer-Encoding",
-                                 "Content-Length and Transfer-Encoding exclude each other");
+        return loss_fail_parameter(err, LOSS_BAD_REQUEST, "Transfer-Encoding",
+                                   "Content-Length and Transfer-Encoding exclude each other");
     }
     if (f.codings > 0 && strcasecmp(f.coding, "chunked") != 0) {
-        return problem_parameter(err, LOSS_BAD_REQUEST, "Transfer-Encoding", "the only transfer encoding is chunked");
+        return loss_fail_parameter(err, LOSS_BAD_REQUEST, "Transfer-Encoding", "the only transfer encoding is chunked");
     }
     if (f.odd_name) {
         return loss_fail(err, LOSS_BAD_REQUEST, "", "a header field's name has white space in it");

@@ -16,7 +16,6 @@
 #include <server/catalog_json.h>
 #include <server/json.h>
 #include <server/openapi.h>
-#include <server/problem.h>
 #include <server/server.h>
 #include <text/json_write.h>
 
@@ -80,8 +79,8 @@ static loss_status query_choice(const struct request *q, const char *name, const
         return LOSS_OK;
     }
     if (strcmp(value, no) != 0 && strcmp(value, yes) != 0) {
-        return problem_parameter(err, LOSS_INVALID_PARAMETER, name, "%s must be %s or %s, got \"%s\"", name, no, yes,
-                                 call_clip(value, clip));
+        return loss_fail_parameter(err, LOSS_INVALID_PARAMETER, name, "%s must be %s or %s, got \"%s\"", name, no, yes,
+                                   call_clip(value, clip));
     }
     *out = strcmp(value, yes) == 0;
     return LOSS_OK;
@@ -97,8 +96,8 @@ static loss_status query_dtype(const struct request *q, struct json_decode_optio
     options->has_dtype = true;
     return call_parse_dtype(value, "", &options->dtype, NULL) == LOSS_OK
                ? LOSS_OK
-               : problem_parameter(err, LOSS_UNSUPPORTED_DTYPE, "dtype", "dtype must be float32 or float64, got \"%s\"",
-                                   call_clip(value, clip));
+               : loss_fail_parameter(err, LOSS_UNSUPPORTED_DTYPE, "dtype",
+                                     "dtype must be float32 or float64, got \"%s\"", call_clip(value, clip));
 }
 
 loss_status losses_compute_begin(struct request *q, struct loss_error *err)

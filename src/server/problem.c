@@ -2,33 +2,14 @@
  *
  * problem.c - failures as problem documents (RFC 9457).
  */
-#include <server/problem.h>
+#include <server/http.h>
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <server/http.h>
 #include <server/routes.h>
 #include <server/uri.h>
 #include <text/json_write.h>
-
-loss_status problem_parameter(struct loss_error *err, loss_status status, const char *parameter, const char *format,
-                              ...)
-{
-    va_list args;
-
-    if (err == NULL || err->status != LOSS_OK) {
-        return status;
-    }
-    err->status = status;
-    err->pointer[0] = '\0';
-    snprintf(err->parameter, sizeof err->parameter, "%s", parameter);
-    va_start(args, format);
-    vsnprintf(err->message, sizeof err->message, format, args);
-    va_end(args);
-    return status;
-}
 
 /* A member whose text quotes the client, cut at some byte: what is no UTF-8 then is shown as question marks. */
 static void member(struct json_out *o, const char *key, const char *text)

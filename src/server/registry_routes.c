@@ -35,24 +35,14 @@ const char *const registry_scope_query[] = {"scope", "step", NULL};
 const char *const registry_step_query[] = {"step", NULL};
 const char *const registry_total_query[] = {"add_regularization_losses", "scope", "step", NULL};
 
-/* The failure is this query parameter's, or this part of the path's. */
-static loss_status blame(struct loss_error *err, const char *parameter, loss_status status)
-{
-    if (err != NULL && status != LOSS_OK && err->status == status) {
-        snprintf(err->parameter, sizeof err->parameter, "%s", parameter);
-    }
-    return status;
-}
-
 /* *value is NULL where the parameter is not given. */
 static loss_status read_word(const struct request *q, const char *parameter, const char **value,
                              struct loss_error *err)
 {
     *value = request_query(q, parameter);
     if (*value != NULL && **value == '\0') {
-        return blame(err, parameter,
-                     loss_fail(err, LOSS_INVALID_PARAMETER, "", "%s is empty; give a value or leave it out",
-                               parameter));
+        return loss_fail_parameter(err, LOSS_INVALID_PARAMETER, parameter, "%s is empty; give a value or leave it out",
+                                   parameter);
     }
     return LOSS_OK;
 }
@@ -83,10 +73,9 @@ static loss_status read_step(const struct request *q, bool all_allowed, int64_t 
         return LOSS_OK;
     }
     if (!parse_whole(text, 0, REGISTRY_STEP_MAX, step)) {
-        return blame(err, "step",
-                     loss_fail(err, LOSS_INVALID_PARAMETER, "",
-                               "step must be a whole number from 0 to 2^53%s, got \"%.80s\"",
-                               all_allowed ? " or \"all\"" : "", text));
+        return loss_fail_parameter(err, LOSS_INVALID_PARAMETER, "step",
+                                   "step must be a whole number from 0 to 2^53%s, got \"%.80s\"",
+                                   all_allowed ? " or \"all\"" : "", text);
     }
     return LOSS_OK;
 }
@@ -97,9 +86,8 @@ static loss_status read_limit(const struct request *q, size_t *limit, struct los
     int64_t     value = LIMIT_MAX;
     LOSS_TRY(read_word(q, "limit", &text, err));
     if (text != NULL && !parse_whole(text, 1, LIMIT_MAX, &value)) {
-        return blame(err, "limit",
-                     loss_fail(err, LOSS_INVALID_PARAMETER, "",
-                               "limit must be a whole number from 1 to %d, got \"%.80s\"", LIMIT_MAX, text));
+        return loss_fail_parameter(err, LOSS_INVALID_PARAMETER, "limit",
+                                   "limit must be a whole number from 1 to %d, got \"%.80s\"", LIMIT_MAX, text);
     }
     *limit = (size_t)value;
     return LOSS_OK;
@@ -111,9 +99,8 @@ static loss_status read_flag(const struct request *q, const char *parameter, boo
     const char *text;
     LOSS_TRY(read_word(q, parameter, &text, err));
     if (text != NULL && strcmp(text, "true") != 0 && strcmp(text, "false") != 0) {
-        return blame(err, parameter,
-                     loss_fail(err, LOSS_INVALID_PARAMETER, "", "%s must be \"true\" or \"false\", got \"%.80s\"",
-                               parameter, text));
+        return loss_fail_parameter(err, LOSS_INVALID_PARAMETER, parameter,
+                                   "%s must be \"true\" or \"false\", got \"%.80s\"", parameter, text);
     }
     *flag = text != NULL ? strcmp(text, "true") == 0 : fallback;
     return LOSS_OK;
@@ -124,7 +111,7 @@ static loss_status read_segment(const struct request *q, size_t i, const char *w
                                 struct loss_error *err)
 {
     *name = q->segment[i];
-    return blame(err, what, registry_check_name(*name, strlen(*name), "", err));
+    return loss_blame_parameter(err, registry_check_name(*name, strlen(*name), "", err), what);
 }
 
 static loss_status read_registry(const struct request *q, const char **registry, struct loss_error *err)

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#include <server/problem.h>
-
 static int hex_digit(char c)
 {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
@@ -135,7 +133,7 @@ static loss_status read_field(const char *s, size_t n, char *text, struct query_
     text += strlen(text) + 1;
     wrong = decode(equals != NULL ? equals + 1 : "", equals != NULL ? n - name - 1 : 0, true, text);
     if (wrong != NULL) {
-        return problem_parameter(err, LOSS_BAD_REQUEST, field->name, "the value of %s %s", field->name, wrong);
+        return loss_fail_parameter(err, LOSS_BAD_REQUEST, field->name, "the value of %s %s", field->name, wrong);
     }
     field->value = text;
     return LOSS_OK;
