@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench_kernels.c - every loss of the catalogue, alone and with gradients, beside memcpy.
+ * bench_kernels.c - losses of large tensors beside memcpy, and of tiny ones.
  *
- * A figure is a whole loss_compute of about four million float32 elements: kernels, exact totals, and the memory of
- * the answer. GB/s counts the inputs read and the losses and gradients written; memcpy's, what it reads and writes,
- * on as many threads. A new loss is measured by being in the table.
+ *     bench_kernels [part of a label]
+ *
+ * A figure is a whole loss_compute of float32: kernels, exact totals, and the memory of the answer. First the shapes that
+ * other libraries are measured on, without the array of losses, in milliseconds and relative to a memcpy of the
+ * logits or predictions on as many threads; then every loss of the catalogue on four million elements, in GB/s of inputs
+ * read and of losses and gradients written. A new loss is measured by being in the table.
  */
 #include <omp.h>
 #include <stdint.h>
@@ -14,9 +17,12 @@
 
 #include "bench.h"
 
-#define ROWS ((size_t)4096)
-#define CLASSES ((size_t)1000)
-#define ELEMENTS (ROWS * CLASSES)
+static const char *wanted = ""; /* part of the labels that are measured */
+
+/* What a case's tensors are: rows of classes, or (one class) plain elements. */
+struct size {
+    size_t rows, classes;
+};
 
 static uint64_t random_state = 88172645463325252u;
 
@@ -46,23 +52,29 @@ static double random_value(loss_domain domain, size_t classes)
     }
 }
 
-static void fill_tensor(struct loss_tensor *t, const struct loss_input *input, bool by_row)
+static void *allocate(size_t n)
 {
-    bool lead = by_row && input->extent == LOSS_LEAD;
-    bool index = input->domain == LOSS_CLASS_INDEX || input->domain == LOSS_WHOLE_NUMBER;
-
-    *t = (struct loss_tensor){.dtype = index ? LOSS_INT64 : LOSS_FLOAT32};
-    t->rank = by_row && !lead ? 2 : 1;
-    t->shape[0] = by_row ? ROWS : ELEMENTS;
-    t->shape[1] = t->rank == 2 ? CLASSES : 0;
-    t->count = lead ? ROWS : ELEMENTS;
-    t->data = malloc(t->count * loss_dtype_size(t->dtype));
-    if (t->data == NULL) {
+    void *p = malloc(n);
+    if (p == NULL) {
         perror("bench_kernels");
         exit(1);
     }
+    return p;
+}
+
+static void fill_tensor(struct loss_tensor *t, const struct loss_input *input, struct size size)
+{
+    bool lead = input->extent == LOSS_LEAD;
+    bool index = input->domain == LOSS_CLASS_INDEX || input->domain == LOSS_WHOLE_NUMBER;
+
+    *t = (struct loss_tensor){.dtype = index ? LOSS_INT64 : LOSS_FLOAT32};
+    t->rank = size.classes > 1 && !lead ? 2 : 1;
+    t->shape[0] = size.rows;
+    t->shape[1] = t->rank == 2 ? size.classes : 0;
+    t->count = t->rank == 2 ? size.rows * size.classes : size.rows;
+    t->data = allocate(t->count * loss_dtype_size(t->dtype));
     for (size_t i = 0; i < t->count; i++) {
-        double value = random_value(input->domain, CLASSES);
+        double value = random_value(input->domain, size.classes);
         if (index) {
             ((int64_t *)t->data)[i] = (int64_t)value;
         } else {
@@ -105,7 +117,7 @@ static void compute_once(void *arg)
 }
 
 /* Bytes that one call reads and writes. */
-static double traffic(const struct loss_call *call, bool by_row)
+static double traffic(const struct loss_call *call, struct size size)
 {
     double bytes = 0;
     for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
@@ -113,41 +125,28 @@ static double traffic(const struct loss_call *call, bool by_row)
         bytes += t->data != NULL ? (double)(t->count * loss_dtype_size(t->dtype)) : 0;
         bytes += (call->gradients >> i & 1) != 0 ? (double)(t->count * sizeof(float)) : 0;
     }
-    if (call->desc->kind != LOSS_WHOLE) {
-        bytes += (double)((by_row ? ROWS : ELEMENTS) * sizeof(float));
-    }
-    return bytes;
+    return call->want_losses && call->desc->kind != LOSS_WHOLE ? bytes + (double)(size.rows * sizeof(float)) : bytes;
 }
 
-static void measure(struct loss_call *call, bool by_row, const char *what)
+/* A call with made-up tensors; the bits of its main inputs. */
+static unsigned make_call(struct loss_call *call, const struct loss_desc *desc, struct size size)
 {
-    char   label[128];
-    double seconds = bench_best(compute_once, call);
-
-    snprintf(label, sizeof label, "%s, %s", call->desc->name, what);
-    bench_row(label, traffic(call, by_row) / seconds * 1e-9, "GB/s");
-}
-
-static void bench_loss(const struct loss_desc *desc)
-{
-    bool             by_row = desc->kind == LOSS_ROWWISE || desc->kind == LOSS_SAMPLEWISE;
-    struct loss_call call;
-
-    loss_call_init(&call, desc, NULL);
-    fill_required_params(&call);
+    loss_call_init(call, desc, NULL);
+    fill_required_params(call);
     unsigned mains = 0;
     for (int i = 0; desc->inputs[i].name != NULL; i++) {
         if (!desc->inputs[i].optional) {
-            fill_tensor(&call.input[i], &desc->inputs[i], by_row);
+            fill_tensor(&call->input[i], &desc->inputs[i], size);
         }
         mains |= desc->inputs[i].main ? 1u << i : 0;
     }
-    call.gradients = 0;
-    measure(&call, by_row, "losses");
-    call.gradients = mains;
-    measure(&call, by_row, "losses and gradient");
+    return mains;
+}
+
+static void free_call(struct loss_call *call)
+{
     for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
-        free(call.input[i].data);
+        free(call->input[i].data);
     }
 }
 
@@ -169,26 +168,119 @@ static void copy_once(void *arg)
     }
 }
 
-static void bench_memcpy(void)
+/* Seconds that a copy of n bytes takes. */
+static double copy_seconds(size_t n)
 {
-    struct copy copy = {.n = ELEMENTS * sizeof(float)};
-    copy.to = malloc(copy.n);
-    copy.from = malloc(copy.n);
-    if (copy.to == NULL || copy.from == NULL) {
-        perror("bench_kernels");
-        exit(1);
-    }
-    memset(copy.to, 1, copy.n);
-    memset(copy.from, 2, copy.n);
-    bench_row("memcpy of 4,096,000 float32", 2 * (double)copy.n / bench_best(copy_once, &copy) * 1e-9, "GB/s");
+    struct copy copy = {.to = allocate(n), .from = allocate(n), .n = n};
+    memset(copy.to, 1, n);
+    memset(copy.from, 2, n);
+    double seconds = bench_best(copy_once, &copy);
     free(copy.to);
     free(copy.from);
+    return seconds;
 }
 
-int main(void)
+static bool is_wanted(const char *label)
 {
+    return strstr(label, wanted) != NULL;
+}
+
+/* What other libraries are measured on. */
+
+static void bench_case(const char *name, struct size size)
+{
+    const struct loss_desc *desc = loss_catalog_find(name, NULL);
+    size_t elements = size.rows * size.classes;
+    for (int gradient = 0; gradient < 2; gradient++) {
+        char label[128];
+        snprintf(label, sizeof label, "%s %zux%zu, %s", name, size.rows, size.classes,
+                 gradient ? "loss and gradient" : "loss");
+        if (!is_wanted(label)) {
+            continue;
+        }
+        struct loss_call call;
+        unsigned mains = make_call(&call, desc, size);
+        call.gradients = gradient ? mains : 0;
+        call.want_losses = false;
+        double copy = copy_seconds(elements * sizeof(float)) / (2 * (double)(elements * sizeof(float)));
+        double seconds = bench_best(compute_once, &call);
+        bench_row(label, seconds * 1e3, "ms");
+        strcat(label, ", rate to memcpy's");
+        bench_row(label, copy * traffic(&call, size) / seconds, "times");
+        free_call(&call);
+    }
+}
+
+static void bench_cases(void)
+{
+    static const struct size shapes[] = {{65536, 10}, {8192, 1000}, {512, 32000}, {128, 128256}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        bench_case("sparse_softmax_cross_entropy", shapes[i]);
+        bench_case("softmax_cross_entropy", shapes[i]);
+    }
+    static const char *const elementwise[] = {"mean_squared_error", "huber_loss", "sigmoid_cross_entropy", "log_loss"};
+    for (size_t i = 0; i < sizeof elementwise / sizeof *elementwise; i++) {
+        bench_case(elementwise[i], (struct size){(size_t)1 << 24, 1});
+    }
+}
+
+/* The fixed cost of a call. */
+enum { TINY_CALLS = 1000 };
+
+static void compute_many(void *arg)
+{
+    for (int i = 0; i < TINY_CALLS; i++) {
+        compute_once(arg);
+    }
+}
+
+static void bench_tiny(void)
+{
+    struct loss_call call;
+    unsigned mains = make_call(&call, loss_catalog_find("sparse_softmax_cross_entropy", NULL), (struct size){5, 3});
+    for (int gradient = 0; gradient < 2; gradient++) {
+        const char *label = gradient ? "a call of 5x3, loss and gradient" : "a call of 5x3, loss";
+        call.gradients = gradient ? mains : 0;
+        if (is_wanted(label)) {
+            bench_row(label, bench_best(compute_many, &call) / TINY_CALLS * 1e9, "ns");
+        }
+    }
+    free_call(&call);
+}
+
+/* Every loss there is. */
+
+#define ELEMENTS ((size_t)4096000)
+
+static void bench_loss(const struct loss_desc *desc)
+{
+    bool by_row = desc->kind == LOSS_ROWWISE || desc->kind == LOSS_SAMPLEWISE;
+    struct size size = by_row ? (struct size){ELEMENTS / 1000, 1000} : (struct size){ELEMENTS, 1};
+    struct loss_call call;
+    char label[128];
+    unsigned mains = make_call(&call, desc, size);
+    for (int gradient = 0; gradient < 2; gradient++) {
+        snprintf(label, sizeof label, "%s, %s", desc->name, gradient ? "losses and gradient" : "losses");
+        call.gradients = gradient ? mains : 0;
+        if (is_wanted(label)) {
+            bench_row(label, traffic(&call, size) / bench_best(compute_once, &call) * 1e-9, "GB/s");
+        }
+    }
+    free_call(&call);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) {
+        wanted = argv[1];
+    }
     printf("# kernels: %s, %d threads\n", loss_isa(), omp_get_max_threads());
-    bench_memcpy();
+    bench_tiny();
+    bench_cases();
+    if (is_wanted("memcpy")) {
+        double bytes = (double)(ELEMENTS * sizeof(float));
+        bench_row(what, 2 * bytes / copy_seconds(ELEMENTS * sizeof(float)) * 1e-9, "GB/s");
+    }
     for (size_t i = 0; i < loss_catalog_count(); i++) {
         bench_loss(loss_catalog_at(i));
     }
