@@ -10,8 +10,12 @@
 
 #include <assert.h>
 #include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
 #include <stdalign.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -132,8 +136,6 @@ static loss_status envelope_failure(const struct json_scan *scan, const json_err
         return loss_fail(err, LOSS_DUPLICATE_FIELD, pointer, "this field was given twice");
     case json_error_null_byte_in_key:
         return loss_fail(err, LOSS_UNKNOWN_FIELD, pointer, "no field has a NUL in its name");
-    case json_error_out_of_memory:
-        return no_memory(err);
     default:
         return loss_fail(err, LOSS_MALFORMED_JSON, pointer, "%s", e->text);
     }
@@ -151,23 +153,66 @@ static loss_status not_an_object(const struct json_scan *scan, struct loss_error
     return loss_fail(err, LOSS_MALFORMED_JSON, "", "the body must be one JSON object");
 }
 
-static void free_envelope(void *root)
+/* jansson's memory while this thread reads an envelope: the arena's, so that it is counted, limited and given back with
+ * all the rest, and the document needs no freeing. Where it ends, jansson must not go on: it drops the byte of a string
+ * that its buffer has no room for, and runs past the end of the buffer where that was the closing quote. All that it
+ * holds is the arena's, so it can be left in the middle. */
+static _Thread_local struct {
+    struct loss_arena *arena; /* NULL: somebody else's jansson */
+    jmp_buf ended;
+} memory;
+
+static void *jansson_malloc(size_t n)
 {
-    json_decref(root);
+    if (memory.arena == NULL) {
+        return malloc(n);
+    }
+    void *p = loss_arena_alloc(memory.arena, n, alignof(max_align_t));
+    if (p == NULL) {
+        longjmp(memory.ended, 1);
+    }
+    return p;
 }
 
-/* The document, an object, which lives as long as the arena. */
+static void jansson_free(void *p)
+{
+    if (memory.arena == NULL) {
+        free(p);
+    }
+}
+
+static void take_jansson_memory(void)
+{
+    json_set_alloc_funcs(jansson_malloc, jansson_free);
+}
+
+/* False: no memory. *out is NULL where jansson refuses the text. */
+static bool load(struct loss_arena *arena, const char *text, size_t size, json_t **out, json_error_t *e)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, take_jansson_memory);
+    memory.arena = arena;
+    if (setjmp(memory.ended) != 0) {
+        memory.arena = NULL;
+        return false;
+    }
+    *out = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, e);
+    memory.arena = NULL;
+    return true;
+}
+
+/* The document, an object, which lives in the arena. */
 static loss_status read_envelope(struct loss_arena *arena, struct json_scan *scan, json_t **out, struct loss_error *err)
 {
     size_t size;
     const char *text = json_scan_envelope(scan, &size);
+    json_t *root = NULL;
     json_error_t e;
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e);
+    if (!load(arena, text, size, &root, &e)) {
+        return no_memory(err);
+    }
     if (root == NULL) {
         return envelope_failure(scan, &e, err);
-    }
-    if (!loss_arena_defer(arena, free_envelope, root)) {
-        return no_memory(err);
     }
     if (!json_is_object(root)) {
         return not_an_object(scan, err);
