@@ -117,7 +117,8 @@ loss_status registry_check_name(const char *name, size_t n, const char *pointer,
     return LOSS_OK;
 }
 
-static bool is_name(const char *name)
+/* For assertions, which a release build leaves out. */
+__attribute__((unused)) static bool is_name(const char *name)
 {
     return name != NULL && registry_check_name(name, strlen(name), "", NULL) == LOSS_OK;
 }

@@ -599,7 +599,7 @@ static loss_status scan(struct sqlite_store *s, const struct store_range *range,
                         void *arg, struct loss_error *err)
 {
     sqlite3_stmt *q;
-    int64_t       registry;
+    int64_t       registry = 0;
     bool          row = true, more = true;
     LOSS_TRY(find_or_fail(s, range->registry, now, &registry, err));
     loss_status status = start_scan(s, registry, range, &q, err);
@@ -635,7 +635,7 @@ static loss_status remove_range(struct sqlite_store *s, const struct store_range
                                 void *arg, uint64_t *removed, struct loss_error *err)
 {
     sqlite3_stmt *q;
-    int64_t       registry;
+    int64_t       registry = 0;
     uint64_t      count = 0;
     bool          row = true;
     LOSS_TRY(find_or_fail(s, range->registry, now, &registry, err));
@@ -697,7 +697,7 @@ static loss_status sqlite_info(struct store *store, const char *registry, int64_
 {
     struct sqlite_store *s = sqlite_of(store);
     sqlite3_stmt        *q = NULL;
-    int64_t              id;
+    int64_t              id = 0;
     pthread_mutex_lock(&s->lock);
     loss_status status = find_or_fail(s, registry, now, &id, err);
     if (status == LOSS_OK) {
@@ -730,7 +730,7 @@ static loss_status sqlite_put(struct store *store, const char *registry, int64_t
                               struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
-    int64_t              id;
+    int64_t              id = 0;
     loss_status          status = begin_write(s, err);
     if (status == LOSS_OK) {
         status = find_or_make(s, registry, now, &id, err);
@@ -745,7 +745,7 @@ static loss_status sqlite_drop(struct store *store, const char *registry, int64_
                                struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
-    int64_t              id, count = 0;
+    int64_t              id = 0, count = 0;
     loss_status          status = begin_write(s, err);
     if (status == LOSS_OK) {
         status = find_or_fail(s, registry, now, &id, err);

@@ -442,7 +442,7 @@ static loss_status answer_total(struct request *q, struct reply *r, const char *
 loss_status registry_total_step(struct request *q, struct reply *r, struct loss_error *err)
 {
     struct registry_query query;
-    bool                  regularization;
+    bool                  regularization = true;
     double                total;
     uint64_t              count;
     LOSS_TRY(read_flag(q, "add_regularization_losses", true, &regularization, err));
