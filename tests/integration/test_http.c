@@ -620,6 +620,27 @@ static double metric(const char *name)
     return strtod(at + strlen(line), NULL);
 }
 
+/* The close comes along with the last bytes, and no event of its own tells of it. */
+static void test_clients_that_send_and_leave_at_once__hold_nothing(void **state)
+{
+    size_t size = LIMIT / 2;
+    char *body = malloc(size);
+    (void)state;
+    assert_non_null(body);
+    memset(body, ' ', size);
+    for (int i = 0; i < 40; i++) {
+        int fd = raw_connect(shared.port);
+        raw_send(fd, POST_HEAD "Content-Length: 1000000\r\n\r\n");
+        raw_send_bytes(fd, body, 1 + size * (size_t)i / 40);
+        close(fd);
+    }
+    free(body);
+    for (int i = 0; i < 100 && metric("lossd_requests_in_flight") != 1; i++) {
+        sleep_ms(20);
+    }
+    assert_true(metric("lossd_requests_in_flight") == 1);
+}
+
 /* Last of the shared server's tests: whatever they did, only this request is left. */
 static void test_nothing__is_left_behind(void **state)
 {
@@ -664,6 +685,7 @@ int main(void)
         cmocka_unit_test(test_a_late_failure__is_answered_before_the_body_ends),
         cmocka_unit_test(test_other_calls_bodies__are_read_and_ignored),
         cmocka_unit_test(test_a_client_that_leaves__is_counted_as_such),
+        cmocka_unit_test(test_clients_that_send_and_leave_at_once__hold_nothing),
         cmocka_unit_test(test_metrics__are_prometheus_text),
         cmocka_unit_test(test_nothing__is_left_behind),
     };
