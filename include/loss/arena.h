@@ -44,6 +44,13 @@ size_t loss_arena_used(const struct loss_arena *a);  /* bytes held now */
 size_t loss_arena_peak(const struct loss_arena *a);  /* most bytes ever held */
 void   loss_arena_free(struct loss_arena *a);        /* NULL is fine */
 
+/* Large blocks of arenas stay mapped when they are given back, for the next call: touching fresh pages costs more than
+ * computing what goes into them. Up to this many bytes of them are kept idle (256 MiB unless said otherwise; 0: none).
+ * They are outside any budget: it counts what calls hold. For the whole process, any thread. */
+void   loss_pool_keep(size_t bytes);
+void   loss_pool_trim(size_t bytes); /* give all but so many back to the system now: what an idle server does */
+size_t loss_pool_idle(void);         /* bytes kept now */
+
 LOSS_END_DECLS
 
 #endif

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool.h"
+
 #define FIRST_CHUNK (16 * 1024)
 #define MAX_CHUNK (256 * 1024)
 #define LARGE (64 * 1024) /* from here on an allocation is a block of its own */
@@ -30,8 +32,10 @@
 #ifdef ARENA_ASAN
 #include <sanitizer/asan_interface.h>
 #define RED_ZONE 16 /* between neighbours, so that running over the end is seen */
+#define POOLED SIZE_MAX /* nothing: what is kept mapped is not watched */
 #else
 #define RED_ZONE 0
+#define POOLED ((size_t)1 << 20) /* blocks from this size on come from the pool */
 #endif
 
 struct chunk {
@@ -39,7 +43,7 @@ struct chunk {
     size_t size; /* as fetched, with this header */
 };
 
-/* Stands right before its bytes; `raw` is what the C library gave. */
+/* Stands right before its bytes; `raw` is what the C library or the pool gave, which its size tells. */
 struct block {
     struct block *prev, *next;
     void *raw;
@@ -203,7 +207,42 @@ static bool add_chunk(struct loss_arena *a, size_t n, size_t align)
 /* What must be fetched for a block of `n` bytes at any alignment; false: too much. */
 static bool block_size(size_t n, size_t align, size_t *size)
 {
-    return !__builtin_add_overflow(n, sizeof(struct block) + align, size);
+    if (__builtin_add_overflow(n, sizeof(struct block) + align, size)) {
+        return false;
+    }
+    if (*size < POOLED) {
+        return true;
+    }
+    bool fits = *size <= SIZE_MAX - LOSS__POOL_PAGE;
+    *size = (*size + LOSS__POOL_PAGE - 1) / LOSS__POOL_PAGE * LOSS__POOL_PAGE;
+    return fits;
+}
+
+static void unfetch(void *raw, size_t size)
+{
+    if (size < POOLED) {
+        free(raw);
+    } else {
+        loss__pool_give(raw, size);
+    }
+}
+
+/* *size bytes that are already charged; more, and then charged too, where the pool has a piece that is a little larger. */
+static void *fetch(struct loss_arena *a, size_t *size)
+{
+    if (*size < POOLED) {
+        return malloc(*size);
+    }
+    size_t got;
+    void *raw = loss__pool_take(*size, &got);
+    if (raw && got > *size) {
+        if (charge(a, got - *size)) {
+            *size = got;
+        } else {
+            raw = loss__pool_resize(raw, got, *size); /* shrinking does not fail */
+        }
+    }
+    return raw;
 }
 
 static size_t block_offset(const void *raw, size_t align)
@@ -226,7 +265,7 @@ static void *new_block(struct loss_arena *a, size_t n, size_t align)
     if (!block_size(n, align, &size) || !charge(a, size)) {
         return NULL;
     }
-    void *raw = malloc(size);
+    void *raw = fetch(a, &size);
     if (!raw) {
         discharge(a, size);
         return NULL;
@@ -280,9 +319,8 @@ char *loss_arena_format(struct loss_arena *a, const char *format, ...)
     return text;
 }
 
-/* realloc may move a block to another place within its 64 bytes; only then are the bytes shifted. A mapped block
- * always starts at the same place in its page, so a large one is never copied. */
-static void *grow_raw(void *raw, size_t offset, size_t size, size_t keep, size_t *new_offset)
+/* realloc may move a block to another place within its 64 bytes; only then are the bytes shifted. */
+static void *realloc_raw(void *raw, size_t offset, size_t size, size_t keep, size_t *new_offset)
 {
     char *moved = realloc(raw, size);
     if (moved) {
@@ -290,6 +328,27 @@ static void *grow_raw(void *raw, size_t offset, size_t size, size_t keep, size_t
         if (*new_offset != offset) {
             memmove(moved + *new_offset, moved + offset, keep);
         }
+    }
+    return moved;
+}
+
+/* From `old` bytes, of which `keep` from `offset` on matter, to *size, which are already charged. Small blocks are the C
+ * library's; in the pool pages are moved. */
+static void *resize_raw(struct loss_arena *a, void *raw, size_t offset, size_t old, size_t *size, size_t keep,
+                        size_t *new_offset)
+{
+    if (old < POOLED && *size < POOLED) {
+        return realloc_raw(raw, offset, *size, keep, new_offset);
+    }
+    if (old >= POOLED && *size >= POOLED) {
+        *new_offset = offset;
+        return loss__pool_resize(raw, old, *size);
+    }
+    char *moved = fetch(a, size);
+    if (moved) {
+        *new_offset = block_offset(moved, BLOCK_ALIGN);
+        memcpy(moved + *new_offset, (char *)raw + offset, keep);
+        unfetch(raw, old);
     }
     return moved;
 }
@@ -308,17 +367,16 @@ void *loss_arena_resize(struct loss_arena *a, void *block, size_t n)
     size_t offset = (size_t)((char *)block - (char *)raw), new_offset;
     size_t held = old - sizeof(struct block) - BLOCK_ALIGN;
     unlink_block(head);
-    void *moved = grow_raw(raw, offset, size, held < n ? held : n, &new_offset);
+    size_t charged = size > old ? size : old;
+    size_t got = size;
+    void *moved = resize_raw(a, raw, offset, old, &got, held < n ? held : n, &new_offset);
     if (!moved) { /* raw is as it was */
-        if (size > old) {
-            discharge(a, size - old);
-        }
+        discharge(a, charged - old);
         link_block(a, raw, old, offset);
         return NULL;
     }
-    if (size < old) {
-        discharge(a, old - size);
-    }
+    discharge(a, charged - size);
+    size = got;
     return link_block(a, moved, size, new_offset);
 }
 
@@ -330,7 +388,7 @@ void loss_arena_release(struct loss_arena *a, void *block)
     struct block *head = (struct block *)block - 1;
     unlink_block(head);
     discharge(a, head->fetched);
-    free(head->raw);
+    unfetch(head->raw, head->fetched);
 }
 
 bool loss_arena_defer(struct loss_arena *a, void (*undo)(void *), void *what)
@@ -368,7 +426,7 @@ void loss_arena_free(struct loss_arena *a)
     for (struct block *block = a->blocks.next, *next; block != &a->blocks; block = next) {
         next = block->next;
         discharge(a, block->fetched);
-        free(block->raw);
+        unfetch(block->raw, block->fetched);
     }
     while (a->chunks) {
         struct chunk *chunk = a->chunks;
