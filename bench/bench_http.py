@@ -96,7 +96,7 @@ def main():
     echo = subprocess.Popen([str(build / "bench" / "echo_server"), str(port)])
     try:
         wait_until(lambda: is_ready(echo_url), echo)  # it answers every path
-        with lossd(build / "lossd", "--drain-timeout", "1s") as (url, _):  # wrk leaves requests unfinished
+        with lossd(build / "lossd") as (url, _):
             bench_small(url, echo_url)
             bench_large(url, echo_url)
     finally:

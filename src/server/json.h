@@ -29,6 +29,7 @@ struct json_encoder;
 struct json_encoder *json_encoder_new(struct loss_arena *arena, const struct call *call,
                                       const struct call_answer *answer, bool literal);
 size_t               json_encoder_more(void *encoder, char *buf, size_t max);  /* 0: that was all */
+const char          *json_encoder_whole(const struct json_encoder *e, size_t *size); /* all of it; NULL: it has tensors */
 size_t               json_encoder_bound(const struct json_encoder *e);         /* no more bytes than this */
 
 /* A small JSON document (registry calls): numbers and strings of one flat object, checked as strictly as a call. */

@@ -174,22 +174,37 @@ static int brackets_at(const struct hole *hole, size_t i)
     return n;
 }
 
-static size_t print_leaf(const struct json_encoder *e, const struct hole *hole, size_t i, char *buf)
+static size_t print_leaf(const struct json_encoder *e, const struct loss_tensor *t, size_t i, char *buf)
 {
-    if (hole->tensor->count == 0) {
+    if (t->count == 0) {
         memcpy(buf, "[]", 2);
         return 2;
     }
-    return hole->tensor->dtype == LOSS_FLOAT32
-               ? json_number_f32(buf, ((const float *)hole->tensor->data)[i], e->literal)
-               : json_number_f64(buf, ((const double *)hole->tensor->data)[i], e->literal);
+    return t->dtype == LOSS_FLOAT32 ? json_number_f32(buf, ((const float *)t->data)[i], e->literal)
+                                    : json_number_f64(buf, ((const double *)t->data)[i], e->literal);
+}
+
+/* Print leaves of one innermost array up to its end, and at least one, while p does not pass `stop`. Returns where the
+ * text ends. */
+static char *print_run(struct json_encoder *e, const struct hole *hole, char *p, const char *stop)
+{
+    const size_t end = e->leaf - e->leaf % hole->row + hole->row;
+    size_t i = e->leaf;
+    p += print_leaf(e, hole->tensor, i++, p);
+    while (i < end && p <= stop) {
+        *p++ = ',';
+        p += print_leaf(e, hole->tensor, i++, p);
+    }
+    e->leaf = i;
+    return p;
 }
 
 /* Print leaves while there is room; the bytes written. */
 static size_t print_hole(struct json_encoder *e, const struct hole *hole, char *buf, size_t max)
 {
+    const char *stop = buf + max - STEP_MAX;
     char *p = buf;
-    while (e->leaf < hole->leaves && max - (size_t)(p - buf) >= STEP_MAX) {
+    while (e->leaf < hole->leaves && p <= stop) {
         if (e->leaf % hole->row != 0) {
             *p++ = ',';
         } else {
@@ -202,7 +217,7 @@ static size_t print_hole(struct json_encoder *e, const struct hole *hole, char *
             memset(p, '[', (size_t)n);
             p += n;
         }
-        p += print_leaf(e, hole, e->leaf++, p);
+        p = print_run(e, hole, p, stop);
     }
     if (e->leaf == hole->leaves && max - (size_t)(p - buf) >= LOSS_MAX_RANK) {
         memset(p, ']', (size_t)hole->rank);
@@ -232,6 +247,12 @@ size_t json_encoder_more(void *encoder, char *buf, size_t max)
         }
     }
     return n;
+}
+
+const char *json_encoder_whole(const struct json_encoder *e, size_t *size)
+{
+    *size = e->size;
+    return e->n_holes == 0 ? e->text : NULL;
 }
 
 size_t json_encoder_bound(const struct json_encoder *e)

@@ -63,22 +63,29 @@ static void put_ms(struct line *l, int64_t us)
     put_bytes(l, fraction, sizeof fraction);
 }
 
+static bool plain(char c)
+{
+    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+}
+
 /* Text of strangers, at most `most` bytes: whatever could end a string or a line, or is no ASCII, is escaped. */
 static void put_escaped(struct line *l, const char *s, size_t most)
 {
     static const char hex[] = "0123456789abcdef";
-    size_t            i = 0, plain = 0;
+    size_t            i = 0;
 
-    for (; s[i] != '\0' && i < most; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (c < 0x20 || c >= 0x7F || c == '"' || c == '\\') {
-            char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-            put_bytes(l, s + plain, i - plain);
+    while (i < most && s[i] != '\0') {
+        size_t begun = i;
+        while (i < most && plain(s[i])) {
+            i++;
+        }
+        put_bytes(l, s + begun, i - begun);
+        if (i < most && s[i] != '\0') {
+            unsigned char c = (unsigned char)s[i++];
+            char          escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
             put_bytes(l, escape, sizeof escape);
-            plain = i + 1;
         }
     }
-    put_bytes(l, s + plain, i - plain);
     if (s[i] != '\0') {
         put(l, "...");
     }

@@ -9,17 +9,17 @@
 
 #include <stdalign.h>
 #include <string.h>
-#include <time.h>
 
 #include <server/accept.h>
 #include <server/call.h>
 #include <server/catalog_json.h>
 #include <server/json.h>
+#include <server/machine.h>
 #include <server/openapi.h>
 #include <server/server.h>
 #include <text/json_write.h>
 
-/* Answers up to this size are printed at once, larger ones as the socket drains. */
+/* Answers with tensors are printed at once up to this size, larger ones as the socket drains. */
 #define SMALL_ANSWER ((size_t)256 << 10)
 
 #define SEGMENT_LOSS 2 /* /v1/losses/{loss} */
@@ -38,13 +38,6 @@ struct computation {
 static loss_status no_memory(struct loss_error *err)
 {
     return loss_fail(err, LOSS_OVERLOADED, "", "no memory for this request now");
-}
-
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 /* The loss that the path names, or LOSS_UNKNOWN_LOSS with the nearest ones. */
@@ -126,17 +119,17 @@ loss_status losses_compute_begin(struct request *q, struct loss_error *err)
 loss_status losses_compute_feed(struct request *q, const char *bytes, size_t n, struct loss_error *err)
 {
     struct computation *c = q->state;
-    int64_t begun = now_us();
+    int64_t begun = machine_clock();
     loss_status status = json_decoder_feed(c->decoder, bytes, n, err);
-    q->times.decode += now_us() - begun;
+    q->times.decode += machine_clock() - begun;
     return status;
 }
 
 static loss_status decode(struct request *q, struct computation *c, struct loss_error *err)
 {
-    int64_t begun = now_us();
+    int64_t begun = machine_clock();
     loss_status status = json_decoder_end(c->decoder, &c->call, err);
-    q->times.decode += now_us() - begun;
+    q->times.decode += machine_clock() - begun;
     c->call.loss.cancelled = request_cancelled;
     c->call.loss.cancelled_arg = q;
     c->stage = STAGE_COMPUTE;
@@ -145,9 +138,9 @@ static loss_status decode(struct request *q, struct computation *c, struct loss_
 
 static loss_status compute(struct request *q, struct computation *c, struct loss_error *err)
 {
-    int64_t begun = now_us();
+    int64_t begun = machine_clock();
     loss_status status = loss_compute(&c->call.loss, q->arena, &c->answer.loss, err);
-    q->times.compute += now_us() - begun;
+    q->times.compute += machine_clock() - begun;
     q->rows = c->answer.loss.totals.count;
     c->stage = STAGE_STORE;
     return status;
@@ -169,36 +162,37 @@ static loss_status store(struct request *q, struct computation *c, struct loss_e
         .key = {.key = q->idempotency_key},
     };
     memcpy(add.key.fingerprint, q->fingerprint, sizeof add.key.fingerprint);
-    int64_t begun = now_us();
+    int64_t begun = machine_clock();
     loss_status status = registry_add(q->server->registry, &add, q->arena, &c->answer.entry, err);
-    q->times.store += now_us() - begun;
+    q->times.store += machine_clock() - begun;
     c->answer.has_entry = status == LOSS_OK;
     return status;
 }
 
 static loss_status answer_with(struct request *q, struct computation *c, struct reply *r, struct loss_error *err)
 {
-    int64_t begun = now_us();
+    int64_t begun = machine_clock();
     struct json_encoder *e = json_encoder_new(q->arena, &c->call, &c->answer, c->literal);
     if (e == NULL) {
         return no_memory(err);
     }
     size_t bound = json_encoder_bound(e);
-    if (bound <= SMALL_ANSWER) {
+    r->body = json_encoder_whole(e, &r->size);
+    if (r->body == NULL && bound <= SMALL_ANSWER) {
         char *body = loss_arena_alloc(q->arena, bound, 1);
         if (body == NULL) {
             return no_memory(err);
         }
         r->body = body;
         r->size = json_encoder_more(e, body, bound);
-    } else {
+    } else if (r->body == NULL) {
         r->more = json_encoder_more;
         r->state = e;
     }
     r->status = 200;
     r->content_type = "application/json";
     q->next = NEXT_DONE;
-    q->times.encode += now_us() - begun;
+    q->times.encode += machine_clock() - begun;
     return LOSS_OK;
 }
 

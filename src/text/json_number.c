@@ -127,10 +127,16 @@ bool scan_continue_number(struct json_scan *s, const char **p, const char *end)
 
 bool scan_begin_number(struct json_scan *s, const char **p, const char *end)
 {
+    const bool opens_tensor = s->pending > 0;
     if (!scan_begin_leaf(s, true, "")) {
         return false;
     }
     const char *from = *p;
+    if (opens_tensor && s->mode == IN_TENSOR) {
+        if (!scan_read_numbers(s, p, end) || *p != from) {
+            return s->status == LOSS_OK;
+        }
+    }
     const size_t offset = scan_offset_of(s, from);
     const number_status status = take_number(s, p, end, offset);
     if (status == NUMBER_MORE) {

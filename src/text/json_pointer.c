@@ -11,6 +11,13 @@
 static bool append_name(char *buf, size_t size, size_t *n, const char *name, const char *end)
 {
     while (name < end) {
+        if ((unsigned char)*name >= 0x20 && *name != '\\' && *name != '~' && *name != '/') {
+            if (size - *n <= 1) {
+                return false;
+            }
+            buf[(*n)++] = *name++;
+            continue;
+        }
         const char *written = name;
         char c[4];
         size_t length = json_text_character(&name, c);

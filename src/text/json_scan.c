@@ -133,8 +133,8 @@ static bool tell_word(struct json_scan *s)
 {
     const size_t size = s->envelope_size - s->text_at;
     const char *p = s->envelope + s->text_at, *end = p + size;
-    char pointer[MAX_POINTER];
-    char *word = loss_arena_resize(s->arena, NULL, size + 4);
+    char pointer[MAX_POINTER], buf[64];
+    char *word = size + 4 <= sizeof buf ? buf : loss_arena_resize(s->arena, NULL, size + 4);
     if (word == NULL) {
         return scan_no_memory(s);
     }
@@ -147,7 +147,9 @@ static bool tell_word(struct json_scan *s)
         scan_write_pointer(s, 1, pointer, sizeof pointer);
         s->options.word(s->options.arg, pointer, word);
     }
-    loss_arena_release(s->arena, word);
+    if (word != buf) {
+        loss_arena_release(s->arena, word);
+    }
     return true;
 }
 
@@ -329,6 +331,10 @@ struct json_scan *json_scan_new(struct loss_arena *arena, const struct json_scan
     s->arena = arena;
     s->options = *options;
     s->line = 1;
+    s->envelope = s->first_envelope;
+    s->envelope_capacity = FIRST_ENVELOPE;
+    s->values = s->first_values;
+    s->values_capacity = FIRST_VALUES;
     const size_t depth = options->max_depth > 0 ? (size_t)options->max_depth : 0;
     s->stack = loss_arena_alloc(arena, depth * sizeof *s->stack, alignof(struct frame));
     return s->stack != NULL ? s : NULL;

@@ -75,6 +75,11 @@ bool scan_unexpected(struct json_scan *s, size_t offset, char found)
     return scan_malformed(s, offset, "%s, found the byte 0x%02x", expectation(s), (unsigned char)found);
 }
 
+static bool is_within(const struct json_scan *s, const void *p)
+{
+    return (uintptr_t)p - (uintptr_t)s < sizeof *s;
+}
+
 void *scan_grown(struct json_scan *s, void *block, size_t *capacity, size_t need, size_t item)
 {
     if (need <= *capacity) {
@@ -84,10 +89,14 @@ void *scan_grown(struct json_scan *s, void *block, size_t *capacity, size_t need
     while (n < need && n <= SIZE_MAX / 2 / item) {
         n *= 2;
     }
-    void *larger = n < need || n > SIZE_MAX / item ? NULL : loss_arena_resize(s->arena, block, n * item);
+    const bool within = is_within(s, block);
+    void *larger = n < need || n > SIZE_MAX / item ? NULL : loss_arena_resize(s->arena, within ? NULL : block, n * item);
     if (larger == NULL) {
         scan_no_memory(s);
         return NULL;
+    }
+    if (within) {
+        memcpy(larger, block, *capacity * item);
     }
     *capacity = n;
     return larger;
@@ -137,8 +146,13 @@ struct slot *scan_new_value(struct json_scan *s, json_kind kind, int levels)
 bool scan_put_placeholder(struct json_scan *s)
 {
     char digits[24];
-    const int n = snprintf(digits, sizeof digits, "%zu", s->n_values - 1);
-    return scan_put(s, digits, (size_t)n);
+    size_t at = sizeof digits;
+    size_t index = s->n_values - 1;
+    do {
+        digits[--at] = (char)('0' + index % 10);
+        index /= 10;
+    } while (index > 0);
+    return scan_put(s, digits + at, sizeof digits - at);
 }
 
 bool scan_fault(struct json_scan *s, loss_status status, int levels, const char *format, ...)

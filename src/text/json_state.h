@@ -29,6 +29,8 @@
 #define MAX_NUMBER_TEXT ((size_t)65536) /* bytes of one number */
 #define MAX_POINTER 1024                /* what a loss_error holds */
 #define STAGE_BYTES 2048                /* a smaller tensor needs no block of its own while it grows */
+#define FIRST_ENVELOPE 256              /* so does a smaller envelope, */
+#define FIRST_VALUES 4                  /* and so do fewer values */
 #define UNSET SIZE_MAX
 
 typedef enum { IN_ENVELOPE, IN_TENSOR, IN_DISCARD } scan_mode;
@@ -110,10 +112,13 @@ struct json_scan {
     struct tie  *ties;
     size_t       n_ties, ties_capacity;
 
+    /* The last, since they need not be zeroed. */
     union {
         alignas(64) float f32[STAGE_BYTES / sizeof(float)];
         double f64[STAGE_BYTES / sizeof(double)];
-    } stage; /* the last, since it need not be zeroed */
+    } stage;
+    struct slot first_values[FIRST_VALUES];
+    char first_envelope[FIRST_ENVELOPE];
 };
 
 /* Offset in the body of a byte of the piece. */
@@ -141,7 +146,8 @@ bool scan_no_memory(struct json_scan *s);
 bool scan_malformed(struct json_scan *s, size_t offset, const char *format, ...) LOSS_PRINTF(3, 4);
 bool scan_unexpected(struct json_scan *s, size_t offset, char found); /* what was expected follows from the state */
 
-/* A block for at least `need` items, doubled when it grows; NULL (and failed): no memory. */
+/* A block for at least `need` items, doubled when it grows; NULL (and failed): no memory. `block` may be NULL, or an
+ * array within *s, which is left for a block when it is full. */
 void *scan_grown(struct json_scan *s, void *block, size_t *capacity, size_t need, size_t item);
 bool  scan_put(struct json_scan *s, const char *bytes, size_t n);  /* into the envelope */
 bool  scan_copy(struct json_scan *s, const char *bytes, size_t n); /* the same, unless a tensor is under way */

@@ -9,25 +9,39 @@
 
 #include <text/number.h>
 
+#define FIRST_BUFFER ((size_t)1024)
+
 void json_out_init(struct json_out *o, struct loss_arena *arena)
 {
     *o = (struct json_out){.arena = arena};
 }
 
-/* Where the next `n` bytes go; NULL: failed. The buffer doubles. */
-static char *room(struct json_out *o, size_t n)
+/* A buffer with room for `n` more bytes; NULL: no memory. The first is just memory of the arena, which costs nothing;
+ * what outgrows it becomes a block, which doubles. */
+static char *larger_buffer(struct json_out *o, size_t n, size_t *capacity)
 {
-    if (o->failed) {
+    *capacity = o->capacity < FIRST_BUFFER ? FIRST_BUFFER : o->capacity;
+    while (*capacity - o->size < n && *capacity <= SIZE_MAX / 2) {
+        *capacity *= 2;
+    }
+    if (*capacity - o->size < n) {
         return NULL;
     }
-    if (n <= o->capacity - o->size) {
-        return o->data + o->size;
+    if (o->data == NULL && *capacity == FIRST_BUFFER) {
+        return loss_arena_alloc(o->arena, *capacity, 1);
     }
-    size_t capacity = o->capacity < 512 ? 512 : o->capacity;
-    while (capacity - o->size < n && capacity <= SIZE_MAX / 2) {
-        capacity *= 2;
+    char *data = loss_arena_resize(o->arena, o->block ? o->data : NULL, *capacity);
+    if (data != NULL && !o->block && o->size > 0) {
+        memcpy(data, o->data, o->size);
     }
-    char *data = capacity - o->size < n ? NULL : loss_arena_resize(o->arena, o->data, capacity);
+    o->block |= data != NULL;
+    return data;
+}
+
+static char *more_room(struct json_out *o, size_t n)
+{
+    size_t capacity;
+    char *data = o->failed ? NULL : larger_buffer(o, n, &capacity);
     if (data == NULL) {
         o->failed = true;
         return NULL;
@@ -37,7 +51,13 @@ static char *room(struct json_out *o, size_t n)
     return data + o->size;
 }
 
-static void put(struct json_out *o, const char *bytes, size_t n)
+/* Where the next `n` bytes go; NULL: failed. */
+static inline char *room(struct json_out *o, size_t n)
+{
+    return !o->failed && n <= o->capacity - o->size ? o->data + o->size : more_room(o, n);
+}
+
+static inline void put(struct json_out *o, const char *bytes, size_t n)
 {
     char *at = room(o, n);
     if (at != NULL && n > 0) {
@@ -46,11 +66,20 @@ static void put(struct json_out *o, const char *bytes, size_t n)
     }
 }
 
+static inline void put_byte(struct json_out *o, char byte)
+{
+    char *at = room(o, 1);
+    if (at != NULL) {
+        *at = byte;
+        o->size++;
+    }
+}
+
 /* A value or a name begins: part it from the one before. */
-static void separate(struct json_out *o)
+static inline void separate(struct json_out *o)
 {
     if (o->comma) {
-        put(o, ",", 1);
+        put_byte(o, ',');
     }
     o->comma = true;
 }
@@ -58,24 +87,27 @@ static void separate(struct json_out *o)
 void json_out_open(struct json_out *o, char bracket)
 {
     separate(o);
-    put(o, &bracket, 1);
+    put_byte(o, bracket);
     o->comma = false;
 }
 
 void json_out_close(struct json_out *o, char bracket)
 {
-    put(o, &bracket, 1);
+    put_byte(o, bracket);
     o->comma = true;
 }
 
-/* The escape of a byte that cannot stand in a string as it is, into buf; 0: it can. */
+/* Can it stand in a string as it is? */
+static inline bool is_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
+}
+
+/* The escape of a byte that is not plain, into buf. */
 static size_t escape(char *buf, char c)
 {
     static const char named[] = "\"\"\\\\\bb\ff\nn\rr\tt";
     static const char hex[] = "0123456789abcdef";
-    if ((unsigned char)c >= 0x20 && c != '"' && c != '\\') {
-        return 0;
-    }
     for (size_t i = 0; i < sizeof named - 1; i += 2) {
         if (c == named[i]) {
             buf[0] = '\\';
@@ -91,26 +123,26 @@ static size_t escape(char *buf, char c)
 
 static void put_quoted(struct json_out *o, const char *s, size_t n)
 {
-    size_t from = 0;
-    put(o, "\"", 1);
-    for (size_t i = 0; i < n; i++) {
-        char buf[6];
-        const size_t escaped = escape(buf, s[i]);
-        if (escaped > 0) {
-            put(o, s + from, i - from);
-            put(o, buf, escaped);
-            from = i + 1;
+    put_byte(o, '"');
+    for (size_t i = 0; i < n;) {
+        const size_t from = i;
+        while (i < n && is_plain(s[i])) {
+            i++;
+        }
+        put(o, s + from, i - from);
+        if (i < n) {
+            char buf[6];
+            put(o, buf, escape(buf, s[i++]));
         }
     }
-    put(o, s + from, n - from);
-    put(o, "\"", 1);
+    put_byte(o, '"');
 }
 
 void json_out_key(struct json_out *o, const char *key)
 {
     separate(o);
     put_quoted(o, key, strlen(key));
-    put(o, ":", 1);
+    put_byte(o, ':');
     o->comma = false;
 }
 

@@ -19,6 +19,7 @@ struct json_out {
     struct loss_arena *arena;
     char              *data;
     size_t             size, capacity;
+    bool               block;   /* data can be resized */
     bool               failed, literal, comma;
 };
 
