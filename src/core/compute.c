@@ -17,6 +17,9 @@
 
 #define ALIGNMENT 64
 #define PARALLEL_ELEMENTS 65536 /* below this a team costs more than it saves */
+#define SHARE_ELEMENTS 32768    /* what a thread takes at a time; a slow neighbour holds up the others for so long */
+#define ROW_ELEMENTS 4096       /* of a block of rows, if a row is not longer */
+#define STREAM_BYTES ((size_t)16 << 20) /* a gradient of this size will not stay in the caches anyway */
 
 /* One computation under way; constant while blocks run, but for `stop` and disjoint pieces of the arrays. */
 struct run {
@@ -25,10 +28,12 @@ struct run {
     struct loss_answer *answer;
     size_t n, c; /* rows of the main input, and their length */
     size_t block_rows, blocks;
+    size_t share; /* blocks that a thread takes at a time */
     size_t size; /* bytes of one number of the call's dtype */
     bool wide;   /* float64 */
     bool whole;
     bool slopes;    /* gradients of inputs are wanted and not all 0 */
+    bool streams;   /* ... and so large that they go past the caches */
     double divisor; /* of the reduction, for gradients */
     double *raw;    /* [losses] unweighted losses, where the weights' gradient needs them */
     double *factor; /* [losses] row factors, likewise */
@@ -40,13 +45,12 @@ struct lane {
     double *w, *g, *loss;                              /* [block_rows] */
     double *high, *low;                                /* [block_rows] */
     void *out;                                         /* [block_rows] losses that nobody wants */
-    float *rest;                                       /* [block_rows] what rounding took from float32 losses */
     size_t *row, *place;                               /* [block_rows] offsets of rows, and of weights */
     size_t *column;                                    /* [c] offsets of the elements of a sample that are not masked */
     size_t *offsets;                                   /* [c] scratch for them */
     double *own;                                       /* [c] their weights */
-    void *in[LOSS_MAX_INPUTS], *grad[LOSS_MAX_INPUTS]; /* [block_rows * c] gathered */
-    struct loss_sum sum, rest_sum, terms;
+    void *in[LOSS_MAX_INPUTS], *grad[LOSS_MAX_INPUTS]; /* [block_rows * c] gathered, or to be streamed */
+    struct loss_sum sum, rest, terms;
     uint64_t nonzero, nonfinite;
 };
 
@@ -70,45 +74,80 @@ static bool gathers(const struct run *run)
     return !run->plan->rows.contiguous || run->plan->masked_elements;
 }
 
-/* Scratch for one thread, all of it before any thread starts. */
-static bool lane_init(struct run *run, struct lane *lane, struct loss_arena *arena)
+/* The next `bytes` of scratch, for a lane that is laid out at `base`; NULL: it is only measured. */
+static void *take(char *base, size_t *used, size_t bytes)
+{
+    size_t begin = *used;
+    *used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return base == NULL ? NULL : base + begin;
+}
+
+/* Lay out one thread's scratch at `base`; how much it is. */
+static size_t lane_layout(const struct run *run, struct lane *lane, char *base)
 {
     const struct loss__plan *plan = run->plan;
-    size_t rows = run->block_rows < run->n ? run->block_rows : run->n;
+    size_t rows = run->block_rows < run->n ? run->block_rows : run->n, used = 0;
     rows = rows == 0 ? 1 : rows;
-    *lane = (struct lane){0};
-    loss_sum_init(&lane->sum);
-    loss_sum_init(&lane->rest_sum);
-    loss_sum_init(&lane->terms);
-    bool ok = true;
-#define TAKE(field, bytes) ok = ok && (lane->field = loss_arena_alloc(arena, (bytes), ALIGNMENT)) != NULL
+#define TAKE(field, bytes) lane->field = take(base, &used, (bytes))
     TAKE(w, rows * sizeof(double));
     TAKE(g, rows * sizeof(double));
     TAKE(loss, rows * sizeof(double));
-    TAKE(high, rows * sizeof(double));
-    TAKE(low, rows * sizeof(double));
     TAKE(out, rows * sizeof(double));
-    TAKE(rest, rows * sizeof(float));
     TAKE(row, rows * sizeof(size_t));
     TAKE(place, rows * sizeof(size_t));
+    TAKE(high, rows * sizeof(double));
+    TAKE(low, rows * sizeof(double));
     if (plan->masked_elements) {
         TAKE(column, run->c * sizeof(size_t));
         TAKE(offsets, run->c * sizeof(size_t));
         TAKE(own, run->c * sizeof(double));
     }
-    for (int i = 0; gathers(run) && i < LOSS_MAX_INPUTS; i++) {
-        if (plan->input[i].data != NULL && !plan->lead[i]) {
+    for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
+        if (plan->input[i].data == NULL || plan->lead[i]) {
+            continue;
+        }
+        if (gathers(run)) {
             TAKE(in[i], rows * run->c * loss_dtype_size(plan->input[i].dtype));
+        }
+        if (run->answer->gradient[i].data != NULL && (gathers(run) || run->streams)) {
             TAKE(grad[i], rows * run->c * run->size);
         }
     }
 #undef TAKE
+    return used;
+}
+
+static void lane_init(const struct run *run, struct lane *lane, char *base)
+{
+    const struct loss__plan *plan = run->plan;
+    *lane = (struct lane){0};
+    loss_sum_init(&lane->sum);
+    loss_sum_init(&lane->rest);
+    loss_sum_init(&lane->terms);
+    lane_layout(run, lane, base);
     /* Weights that are all alike are written once for all blocks. */
-    if (ok && plan->weights.constant) {
+    if (plan->weights.constant) {
+        size_t rows = run->block_rows < run->n ? run->block_rows : run->n;
+        rows = rows == 0 ? 1 : rows;
         loss__weights_fill(&plan->weights, 0, rows, lane->place, lane->w);
         run->weigh->upstream(lane->w, run->divisor, rows, lane->g);
     }
-    return ok;
+}
+
+/* A lane for each thread, all of their scratch before any thread starts; NULL: no memory. */
+static struct lane *lanes_new(const struct run *run, size_t team, struct loss_arena *arena)
+{
+    struct lane measured = {0};
+    size_t each = lane_layout(run, &measured, NULL);
+    struct lane *lanes = loss_arena_alloc(arena, team * sizeof *lanes, ALIGNMENT);
+    char *scratch = lanes == NULL ? NULL : loss_arena_alloc(arena, team * each, ALIGNMENT);
+    if (scratch == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < team; i++) {
+        lane_init(run, &lanes[i], scratch + i * each);
+    }
+    return lanes;
 }
 
 /* The elements of sample `b` whose weight is not 0; how many. */
@@ -201,8 +240,8 @@ static void want_gradients(const struct run *run, const struct lane *lane, struc
         bool lead = run->plan->lead[i];
         void *gradient = run->answer->gradient[i].data;
         if (gradient != NULL) {
-            b->grad[i] =
-                lead || piece->column == NULL ? at(gradient, b->first * (lead ? 1 : run->c), run->size) : lane->grad[i];
+            bool direct = lead || lane->grad[i] == NULL;
+            b->grad[i] = direct ? at(gradient, b->first * (lead ? 1 : run->c), run->size) : lane->grad[i];
         }
     }
 }
@@ -222,8 +261,14 @@ static void keep_gradients(const struct run *run, struct lane *lane, const struc
             }
         }
         lane->nonfinite += nonfinite(run, b->grad[i], b->n * c);
-        if (b->grad[i] == lane->grad[i]) {
-            loss__rows_scatter(b->grad[i], run->size, lane->row, b->n, piece->column, c, run->answer->gradient[i].data);
+        void *gradient = run->answer->gradient[i].data;
+        if (b->grad[i] != lane->grad[i]) {
+            continue;
+        }
+        if (piece->column != NULL) {
+            loss__rows_scatter(b->grad[i], run->size, lane->row, b->n, piece->column, c, gradient);
+        } else {
+            run->weigh->stream(b->grad[i], b->n * c * run->size, at(gradient, b->first * c, run->size));
         }
     }
 }
@@ -239,9 +284,10 @@ static void keep_losses(const struct run *run, struct lane *lane, const double *
         bad = run->weigh->losses_f64(w, loss, n, out);
         loss_sum_add_f64(&lane->sum, out, n);
     } else {
-        bad = run->weigh->losses_f32(w, loss, n, out, lane->rest);
+        double rest;
+        bad = run->weigh->losses_f32(w, loss, n, out, &rest);
         loss_sum_add_f32(&lane->sum, out, n);
-        loss_sum_add_f32(&lane->rest_sum, lane->rest, n);
+        loss_sum_add(&lane->rest, rest);
     }
     lane->nonfinite += wanted ? bad : 0;
 }
@@ -289,18 +335,18 @@ static void factor_block(struct run *run, struct lane *lane, size_t k)
     }
 }
 
-/* One thread's share of the blocks. */
-static void run_share(struct run *run, struct lane *lane, block_task *task)
+/* Share `share` of the blocks. */
+static void run_share(struct run *run, struct lane *lane, block_task *task, size_t share)
 {
     const struct loss_call *call = run->plan->call;
-#pragma omp for schedule(static)
-    for (size_t k = 0; k < run->blocks; k++) {
+    size_t first = share * run->share, end = first + run->share < run->blocks ? first + run->share : run->blocks;
+    for (size_t k = first; k < end; k++) {
         if (atomic_load_explicit(&run->stop, memory_order_relaxed)) {
-            continue;
+            return;
         }
         if (call->cancelled != NULL && call->cancelled(call->cancelled_arg)) {
             atomic_store_explicit(&run->stop, true, memory_order_relaxed);
-            continue;
+            return;
         }
         task(run, lane, k);
     }
@@ -318,19 +364,21 @@ static loss_status run_blocks(struct run *run, block_task *task, struct loss_are
                               struct loss_error *err)
 {
     size_t team = team_size(run);
-    struct lane *lanes = loss_arena_alloc(arena, team * sizeof *lanes, ALIGNMENT);
-    bool ready = lanes != NULL;
-    for (size_t i = 0; ready && i < team; i++) {
-        ready = lane_init(run, &lanes[i], arena);
-    }
-    if (!ready) {
+    struct lane *lanes = lanes_new(run, team, arena);
+    if (lanes == NULL) {
         return loss_fail(err, LOSS_OVERLOADED, "", "no memory for the computation");
     }
+    size_t shares = (run->blocks + run->share - 1) / run->share;
     if (team == 1) {
-        run_share(run, lanes, task);
+        for (size_t i = 0; i < shares; i++) {
+            run_share(run, lanes, task, i);
+        }
     } else {
-#pragma omp parallel num_threads((int)team)
-        run_share(run, &lanes[omp_get_thread_num()], task);
+/* Whoever is free takes the next: a thread whose core is busy with something else does less. */
+#pragma omp parallel for num_threads((int)team) schedule(dynamic)
+        for (size_t i = 0; i < shares; i++) {
+            run_share(run, &lanes[omp_get_thread_num()], task, i);
+        }
     }
     if (atomic_load(&run->stop)) {
         return loss_fail(err, LOSS_DEADLINE_EXCEEDED, "", "the deadline passed while computing");
@@ -338,7 +386,7 @@ static loss_status run_blocks(struct run *run, block_task *task, struct loss_are
     *total = lanes[0];
     for (size_t i = 1; i < team; i++) {
         loss_sum_merge(&total->sum, &lanes[i].sum);
-        loss_sum_merge(&total->rest_sum, &lanes[i].rest_sum);
+        loss_sum_merge(&total->rest, &lanes[i].rest);
         loss_sum_merge(&total->terms, &lanes[i].terms);
         total->nonzero += lanes[i].nonzero;
         total->nonfinite += lanes[i].nonfinite;
@@ -425,6 +473,7 @@ static void prepare_gradients(struct run *run, loss_reduction reduction)
     unsigned inputs = run->plan->call->gradients & ~(1u << LOSS_GRADIENT_WEIGHTS);
     run->divisor = divisor_of(run, reduction);
     run->slopes = inputs != 0 && run->divisor != 0;
+    run->streams = run->slopes && !gathers(run) && run->n * run->c * run->size >= STREAM_BYTES;
     for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
         struct loss_tensor *gradient = &run->answer->gradient[i];
         if (gradient->data != NULL && (!run->slopes || run->plan->masked_elements)) {
@@ -494,7 +543,7 @@ static void finish_answer(struct run *run, struct lane *total)
     }
     differentiate_weights(run, total);
     answer->sum = total->sum;
-    answer->rest = total->rest_sum;
+    answer->rest = total->rest;
     answer->nonfinite = total->nonfinite;
     loss_totals_from(&answer->totals, &answer->sum, &answer->weight_sum, run->plan->count,
                      answer->totals.nonzero_weights, answer->batch);
@@ -506,6 +555,16 @@ static void finish_answer(struct run *run, struct lane *total)
     if (!run->wide) {
         answer->loss = (float)answer->loss;
     }
+}
+
+/* By the length of a row alone; whole vectors of narrow rows, which are worked on side by side. */
+static size_t rows_of_block(size_t c)
+{
+    size_t rows = c <= 1 ? LOSS__BLOCK_ELEMENTS : ROW_ELEMENTS / c;
+    if (rows > 16) {
+        rows -= rows % 16;
+    }
+    return rows == 0 ? 1 : rows;
 }
 
 static void run_init(struct run *run, const struct loss__plan *plan, struct loss_answer *answer)
@@ -521,11 +580,10 @@ static void run_init(struct run *run, const struct loss__plan *plan, struct loss
         .whole = plan->call->desc->kind == LOSS_WHOLE,
         .divisor = 1,
     };
-    run->block_rows = run->c <= 1 ? LOSS__BLOCK_ELEMENTS : LOSS__BLOCK_ELEMENTS / run->c;
-    if (run->block_rows == 0 || plan->masked_elements) {
-        run->block_rows = 1;
-    }
+    run->block_rows = plan->masked_elements ? 1 : rows_of_block(run->c);
     run->blocks = run->n / run->block_rows + (run->n % run->block_rows != 0);
+    size_t elements = run->block_rows * (run->c == 0 ? 1 : run->c);
+    run->share = elements < SHARE_ELEMENTS ? SHARE_ELEMENTS / elements : 1;
     answer->batch = plan->rank == 0 ? 1 : plan->shape[0];
 }
 

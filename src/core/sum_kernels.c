@@ -6,8 +6,8 @@
  * 1.5 * 2^(52 + e) cuts a number to a multiple of 2^e; the rest is exact, and is cut again further down. Where all
  * magnitudes are below 2^(K + 1) and the first cut is at e = K - 43, the sum of 512 such parts needs at most 53 bits:
  * it is exact in any order. So is that of the rests, below 2^(K - 44) each, cut at K - 88, and so on. The run is done
- * when the last rest is zero everywhere, which is tested, not assumed. What fails (a range too wide, numbers near the
- * ends of the doubles or beyond) goes through integers.
+ * when the last rest is zero everywhere, which is tested, not assumed; floats are so short that the smallest exponent
+ * tells. What fails (a range too wide, numbers near the ends of the doubles or beyond) goes through integers.
  *
  * Must not be compiled with -ffast-math or -fassociative-math, which would turn (x + m) - m into x.
  */
@@ -59,20 +59,30 @@ static bool all_zero(const uint64_t lane[LANES])
     return any << 1 == 0; /* -0.0 is zero */
 }
 
-/* The exponent of the largest magnitude, above MAX_EXPONENT where not all is finite. The top halves of doubles order
- * like whole numbers, and every instruction set compares 32-bit ones. */
-static int largest_exponent_f32(const float *restrict x, size_t n)
+/* The exponents of the largest magnitude and of the smallest that is not 0. The bits of floats, and the top halves of
+ * those of doubles, order like whole numbers, and every instruction set compares 32-bit ones. A subnormal float has the
+ * exponent of its last place. */
+struct span {
+    int most, least;
+};
+
+static struct span span_f32(const float *restrict x, size_t n)
 {
-    int32_t most = 0;
+    int32_t most = 0, least = INT32_MAX;
     for (size_t i = 0; i < n; i++) {
         int32_t magnitude;
         memcpy(&magnitude, &x[i], sizeof magnitude);
         magnitude &= INT32_MAX;
         most = magnitude > most ? magnitude : most;
+        magnitude = (magnitude - 1) & INT32_MAX; /* 0 becomes the largest */
+        least = magnitude < least ? magnitude : least;
     }
-    return (most >> 23) == 0xff ? 1024 : (most >> 23) - 127; /* a subnormal is called 2^-127, which is above it */
+    most >>= 23;
+    least = (least + (least < INT32_MAX)) >> 23;
+    return (struct span){most == 0xff ? 1024 : most - 127, (least > 0 ? least : 1) - 127};
 }
 
+/* The exponent of the largest magnitude, above MAX_EXPONENT where not all is finite. */
 static int largest_exponent_f64(const double *restrict x, size_t n)
 {
     int32_t most = 0;
@@ -83,30 +93,45 @@ static int largest_exponent_f64(const double *restrict x, size_t n)
     return (most >> 20) - 1023;
 }
 
+/* Of floats it is known beforehand what is exact: each is a multiple of 2^(least - 23). */
+#define PLAIN_SPAN 20 /* 512 of them, below 2^(most + 1) each, add up to 53 bits at most */
+#define CUT_SPAN 65   /* 512 rests, below 2^(most - 44) each, do */
+
+static double sum_plain_f32(const float *restrict x, size_t n)
+{
+    double sum[LANES] = {0};
+    for (size_t i = 0; i < n; i += LANES) {
+        for (int j = 0; j < LANES; j++) {
+            sum[j] += x[i + j];
+        }
+    }
+    return lane_sum(sum);
+}
+
 /* The exact sum of n <= RUN numbers, a multiple of LANES, as two doubles; false: it cannot be had this way. */
 static bool sum_run_f32(const float *restrict x, size_t n, double part[2])
 {
-    int k = largest_exponent_f32(x, n);
-    if (k < MIN_EXPONENT || k > MAX_EXPONENT) {
+    struct span span = span_f32(x, n);
+    if (span.most > MAX_EXPONENT || span.least < span.most - CUT_SPAN) {
         return false;
     }
-    const double m1 = cutter(k - FIRST_CUT), m2 = cutter(k - FIRST_CUT - NEXT_CUT);
-    double sum1[LANES] = {0}, sum2[LANES] = {0};
-    uint64_t left[LANES] = {0};
+    part[1] = 0;
+    if (span.least >= span.most - PLAIN_SPAN) {
+        part[0] = sum_plain_f32(x, n);
+        return true;
+    }
+    const double m = cutter(span.most - FIRST_CUT);
+    double sum[LANES] = {0}, rests[LANES] = {0};
     for (size_t i = 0; i < n; i += LANES) {
         for (int j = 0; j < LANES; j++) {
-            double v = x[i + j];
-            double part1 = (v + m1) - m1;
-            double rest = v - part1;
-            double part2 = (rest + m2) - m2;
-            sum1[j] += part1;
-            sum2[j] += part2;
-            left[j] |= bits_of(rest - part2);
+            double v = x[i + j], cut = (v + m) - m;
+            sum[j] += cut;
+            rests[j] += v - cut;
         }
     }
-    part[0] = lane_sum(sum1);
-    part[1] = lane_sum(sum2);
-    return all_zero(left);
+    part[0] = lane_sum(sum);
+    part[1] = lane_sum(rests);
+    return true;
 }
 
 /* As above; a double takes three parts. */

@@ -4,10 +4,14 @@
  */
 #include "weigh.h"
 
-#include <math.h>
+#include <stdint.h>
+#include <string.h>
 
-#include "block.h"
-#include "vmath.h"
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
+
+#include "lanes.h"
 
 static void upstream(const double *restrict w, double divisor, size_t n, double *restrict g)
 {
@@ -19,17 +23,31 @@ static void upstream(const double *restrict w, double divisor, size_t n, double 
 /* x - x is 0 for every finite x and NaN for the others. */
 #define NONFINITE(x) (!((x) - (x) == 0))
 
-static size_t losses_f32(const double *restrict w, const double *restrict loss, size_t n, float *restrict out,
-                         float *restrict rest)
+/* One loss, and what rounding took from it into *lane. */
+VM_INLINE uint32_t round_f32(double exact, float *out, double *lane)
 {
+    float x = (float)exact;
+    double lost = exact - (double)x;
+    *out = x;
+    *lane += VM_SELECT(lost - lost == 0.0, lost, 0.0);
+    return NONFINITE(x);
+}
+
+static size_t losses_f32(const double *restrict w, const double *restrict loss, size_t n, float *restrict out,
+                         double *rest)
+{
+    struct lanes lost = lanes_of(0.0);
     uint32_t nonfinite = 0;
-    for (size_t i = 0; i < n; i++) {
-        double exact = w[i] * loss[i];
-        float x = (float)exact, left = (float)(exact - (double)x);
-        out[i] = x;
-        rest[i] = NONFINITE(x) ? 0.0f : left;
-        nonfinite += NONFINITE(x);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t l = 0; l < LANES; l++) {
+            nonfinite += round_f32(w[i + l] * loss[i + l], &out[i + l], &lost.at[l]);
+        }
     }
+    for (size_t l = 0; i + l < n; l++) {
+        nonfinite += round_f32(w[i + l] * loss[i + l], &out[i + l], &lost.at[l]);
+    }
+    *rest = lanes_sum(lost);
     return nonfinite;
 }
 
@@ -72,6 +90,36 @@ static void products(const double *restrict a, const double *restrict b, size_t 
     }
 }
 
+#ifdef __SSE2__
+#define LINE 64 /* bytes of a cache line, which must be written whole */
+
+static void stream(const void *from, size_t bytes, void *to)
+{
+    const char *source = from;
+    char *target = to;
+    size_t head = -(uintptr_t)target % LINE;
+    head = head < bytes ? head : bytes;
+    memcpy(target, source, head);
+    size_t i = head;
+    for (; i + LINE <= bytes; i += LINE) {
+#ifdef __AVX512F__
+        _mm512_stream_ps((float *)(target + i), _mm512_loadu_ps(source + i));
+#else
+        for (size_t k = i; k < i + LINE; k += 16) {
+            _mm_stream_ps((float *)(target + k), _mm_loadu_ps((const float *)(source + k)));
+        }
+#endif
+    }
+    memcpy(target + i, source + i, bytes - i);
+    _mm_sfence(); /* before anybody is told that it is there */
+}
+#else
+static void stream(const void *from, size_t bytes, void *to)
+{
+    memcpy(to, from, bytes);
+}
+#endif
+
 const struct loss__weigh LOSS__ISA_NAME(loss__weigh_builds) = {
     .upstream = upstream,
     .losses_f32 = losses_f32,
@@ -79,4 +127,5 @@ const struct loss__weigh LOSS__ISA_NAME(loss__weigh_builds) = {
     .nonfinite_f32 = nonfinite_f32,
     .nonfinite_f64 = nonfinite_f64,
     .products = products,
+    .stream = stream,
 };
