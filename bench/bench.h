@@ -20,7 +20,7 @@ static inline double bench_now(void)
 static inline double bench_seconds(void)
 {
     const char *text = getenv("BENCH_SECONDS");
-    double      seconds = text != NULL ? strtod(text, NULL) : 0;
+    double seconds = text != NULL ? strtod(text, NULL) : 0;
     return seconds > 0 ? seconds : 0.5;
 }
 

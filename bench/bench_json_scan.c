@@ -19,10 +19,10 @@
 enum { NUMBERS = 1000000 };
 
 struct work {
-    char      *text, *copy;
-    size_t     size, piece;
+    char *text, *copy;
+    size_t size, piece;
     loss_dtype dtype;
-    void      *numbers;
+    void *numbers;
 };
 
 static double uniform(uint64_t *state) /* in (0, 1]; splitmix64 */
@@ -129,7 +129,7 @@ static void report_pieces(const char *text, struct work *w)
 {
     static const struct {
         const char *name;
-        size_t      size;
+        size_t size;
     } pieces[] = {{"whole", SIZE_MAX / 2}, {"16 KiB pieces", 16384}, {"1448 B pieces", 1448}};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         w->piece = pieces[i].size;
@@ -141,11 +141,14 @@ int main(void)
 {
     static const struct {
         const char *name;
-        size_t      row;
-        bool        single;
+        size_t row;
+        bool single;
     } texts[] = {
-        {"short text", 0, true},          {"short text, rows of 1000", 1000, true}, {"short text, rows of 4", 4, true},
-        {"long text to float32", 0, false}, {"long text", 0, false},
+        {"short text", 0, true},
+        {"short text, rows of 1000", 1000, true},
+        {"short text, rows of 4", 4, true},
+        {"long text to float32", 0, false},
+        {"long text", 0, false},
     };
     const size_t room = (size_t)NUMBERS * (NUMBER_PRINT_MAX + 4);
     struct work w = {.text = malloc(room), .copy = malloc(room), .numbers = malloc(NUMBERS * sizeof(double))};

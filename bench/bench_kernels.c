@@ -105,9 +105,9 @@ static void fill_required_params(struct loss_call *call)
 static void compute_once(void *arg)
 {
     const struct loss_call *call = arg;
-    struct loss_error       err = {.status = LOSS_OK};
-    struct loss_answer      answer;
-    struct loss_arena      *arena = loss_arena_new(SIZE_MAX / 2, NULL);
+    struct loss_error err = {.status = LOSS_OK};
+    struct loss_answer answer;
+    struct loss_arena *arena = loss_arena_new(SIZE_MAX / 2, NULL);
 
     if (arena == NULL || loss_compute(call, arena, &answer, &err) != LOSS_OK) {
         fprintf(stderr, "%s: %s %s\n", call->desc->name, err.pointer, err.message);
@@ -151,8 +151,8 @@ static void free_call(struct loss_call *call)
 }
 
 struct copy {
-    char  *to;
-    char  *from;
+    char *to;
+    char *from;
     size_t n;
 };
 

@@ -14,7 +14,7 @@
 
 struct body {
     size_t size, capacity;
-    char  *bytes;
+    char *bytes;
 };
 
 /* The body's next piece; false: no memory. */
@@ -22,7 +22,7 @@ static bool append(struct body *body, const char *bytes, size_t n)
 {
     if (body->capacity - body->size < n) {
         size_t capacity = body->capacity + n > 2 * body->capacity ? body->capacity + n : 2 * body->capacity;
-        char  *grown = realloc(body->bytes, capacity);
+        char *grown = realloc(body->bytes, capacity);
         if (grown == NULL) {
             return false;
         }
@@ -70,10 +70,10 @@ static void completed(void *arg, struct MHD_Connection *connection, void **state
 
 int main(int argc, char **argv)
 {
-    int                port = argc == 2 ? atoi(argv[1]) : 0;
+    int port = argc == 2 ? atoi(argv[1]) : 0;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    sigset_t           stop;
-    int                signal_number;
+    sigset_t stop;
+    int signal_number;
 
     if (port <= 0) {
         fprintf(stderr, "usage: echo_server PORT\n");
@@ -84,10 +84,10 @@ int main(int argc, char **argv)
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
-    struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, answer, NULL, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32 * 1024, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL,
-        MHD_OPTION_END);
+    struct MHD_Daemon *daemon =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, answer, NULL, MHD_OPTION_SOCK_ADDR,
+                         (struct sockaddr *)&address, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32 * 1024,
+                         MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
     if (daemon == NULL) {
         fprintf(stderr, "echo_server: cannot listen on port %d\n", port);
         return 1;

@@ -29,23 +29,23 @@ typedef enum {
 } loss_kind;
 
 /*    enum                     name                        as TensorFlow writes it */
-#define LOSS_REDUCTION_MAP(X)                                                                          \
-    X(NONE,                   "none",                   "none")                                        \
-    X(SUM,                    "sum",                    "weighted_sum")                                \
-    X(MEAN,                   "mean",                   "weighted_mean")                               \
-    X(SUM_OVER_BATCH_SIZE,    "sum_over_batch_size",    "weighted_sum_over_batch_size")                \
-    X(SUM_BY_NONZERO_WEIGHTS, "sum_by_nonzero_weights", "weighted_sum_by_nonzero_weights")             \
-    X(BATCHMEAN,              "batchmean",              "batchmean")
+#define LOSS_REDUCTION_MAP(X)                                                                                          \
+    X(NONE, "none", "none")                                                                                            \
+    X(SUM, "sum", "weighted_sum")                                                                                      \
+    X(MEAN, "mean", "weighted_mean")                                                                                   \
+    X(SUM_OVER_BATCH_SIZE, "sum_over_batch_size", "weighted_sum_over_batch_size")                                      \
+    X(SUM_BY_NONZERO_WEIGHTS, "sum_by_nonzero_weights", "weighted_sum_by_nonzero_weights")                             \
+    X(BATCHMEAN, "batchmean", "batchmean")
 
 typedef enum {
 #define LOSS_REDUCTION_ENUM(id, name, tensorflow) LOSS_REDUCE_##id,
     LOSS_REDUCTION_MAP(LOSS_REDUCTION_ENUM)
 #undef LOSS_REDUCTION_ENUM
-    LOSS_REDUCTION_COUNT
+        LOSS_REDUCTION_COUNT
 } loss_reduction;
 
 const char *loss_reduction_name(loss_reduction reduction);
-bool        loss_reduction_parse(const char *name, loss_reduction *out); /* also the aliases; false: none such */
+bool loss_reduction_parse(const char *name, loss_reduction *out); /* also the aliases; false: none such */
 
 /* What numbers an input may hold. */
 typedef enum {
@@ -63,72 +63,74 @@ typedef enum {
 } loss_extent;
 
 struct loss_input {
-    const char        *name;            /* "labels"; NULL ends the list */
-    const char *const *aliases;         /* NULL-terminated, or NULL */
-    const char        *doc;
-    const char        *together_with;   /* an optional input that must come along, or NULL */
-    loss_domain        domain;
-    loss_extent        extent;
-    bool               main;            /* `gradients: true` means these */
-    bool               differentiable;
-    bool               optional;
+    const char *name;           /* "labels"; NULL ends the list */
+    const char *const *aliases; /* NULL-terminated, or NULL */
+    const char *doc;
+    const char *together_with; /* an optional input that must come along, or NULL */
+    loss_domain domain;
+    loss_extent extent;
+    bool main; /* `gradients: true` means these */
+    bool differentiable;
+    bool optional;
 };
 
 typedef enum {
-    LOSS_NUMBER,           /* float64 whatever dtype is */
-    LOSS_INTEGER,          /* whole number, exact to 2^53 */
-    LOSS_WORD,             /* one of `words` */
+    LOSS_NUMBER,  /* float64 whatever dtype is */
+    LOSS_INTEGER, /* whole number, exact to 2^53 */
+    LOSS_WORD,    /* one of `words` */
     LOSS_BOOLEAN,
-    LOSS_VECTOR,           /* a tensor [classes] */
+    LOSS_VECTOR, /* a tensor [classes] */
     LOSS_NUMBER_OR_VECTOR,
-    LOSS_AXIS,             /* an axis of the main input, from either end */
-    LOSS_AXES,             /* one axis or a list of them */
+    LOSS_AXIS, /* an axis of the main input, from either end */
+    LOSS_AXES, /* one axis or a list of them */
 } loss_param_type;
 
 struct loss_param {
-    const char        *name;          /* "delta"; NULL ends the list */
+    const char *name; /* "delta"; NULL ends the list */
     const char *const *aliases;
-    const char        *doc;
-    const char *const *words;         /* LOSS_WORD: NULL-terminated */
-    loss_param_type    type;
-    bool               required;      /* has no default and must be given */
-    bool               optional;      /* has no default and may be left out ("none") */
-    double             fallback;      /* default of numbers, integers, booleans (0/1), axes, and index into `words` */
-    double             min, max;      /* closed range; both 0: no bound. Exclusive ends: */
-    bool               above_min, below_max;
+    const char *doc;
+    const char *const *words; /* LOSS_WORD: NULL-terminated */
+    loss_param_type type;
+    bool required;   /* has no default and must be given */
+    bool optional;   /* has no default and may be left out ("none") */
+    double fallback; /* default of numbers, integers, booleans (0/1), axes, and index into `words` */
+    double min, max; /* closed range; both 0: no bound. Exclusive ends: */
+    bool above_min, below_max;
 };
 
 /* Another name for a loss, which may set other defaults. */
 struct loss_preset {
-    const char *param;  /* NULL ends the list */
-    double      value;  /* as `fallback` */
+    const char *param; /* NULL ends the list */
+    double value;      /* as `fallback` */
 };
 struct loss_alias {
-    const char        *name;  /* NULL ends the list */
+    const char *name; /* NULL ends the list */
     struct loss_preset presets[3];
 };
 
 struct loss_desc {
-    const char              *name;
-    const char              *summary;  /* one sentence */
-    const char              *formula;  /* one line, plain text */
-    const char              *source;   /* where the definition comes from */
-    const char              *example;  /* a good request body */
-    const struct loss_alias *aliases;  /* or NULL */
-    struct loss_input        inputs[LOSS_MAX_INPUTS + 1];
-    struct loss_param        params[LOSS_MAX_PARAMS + 1];
-    loss_kind                kind;
-    loss_reduction           reduction;      /* default */
-    const char              *collection;     /* default; NULL: "losses" */
-    bool                     keeps_axis;     /* row-wise: the reduced axis stays as 1 */
-    bool                     squeezes;       /* labels, logits and weights may have one dimension of 1 too many, as in tf.losses.sparse_softmax_cross_entropy */
-    bool                     samples_meet;   /* losses of different samples depend on each other, or the whole tensor is one: not accumulable */
-    int                      ulp;            /* promised distance of a loss from the true value */
+    const char *name;
+    const char *summary;              /* one sentence */
+    const char *formula;              /* one line, plain text */
+    const char *source;               /* where the definition comes from */
+    const char *example;              /* a good request body */
+    const struct loss_alias *aliases; /* or NULL */
+    struct loss_input inputs[LOSS_MAX_INPUTS + 1];
+    struct loss_param params[LOSS_MAX_PARAMS + 1];
+    loss_kind kind;
+    loss_reduction reduction; /* default */
+    const char *collection;   /* default; NULL: "losses" */
+    bool keeps_axis;          /* row-wise: the reduced axis stays as 1 */
+    bool
+        squeezes; /* labels, logits and weights may have one dimension of 1 too many, as in tf.losses.sparse_softmax_cross_entropy */
+    bool
+        samples_meet; /* losses of different samples depend on each other, or the whole tensor is one: not accumulable */
+    int ulp;          /* promised distance of a loss from the true value */
 };
 
-size_t                  loss_catalog_count(void);
-const struct loss_desc *loss_catalog_at(size_t i);                /* sorted by name */
-size_t                  loss_catalog_index(const struct loss_desc *desc);
+size_t loss_catalog_count(void);
+const struct loss_desc *loss_catalog_at(size_t i); /* sorted by name */
+size_t loss_catalog_index(const struct loss_desc *desc);
 /* By canonical name or alias (then *alias is set, else NULL); NULL: none such. `alias` may be NULL. */
 const struct loss_desc *loss_catalog_find(const char *name, const struct loss_alias **alias);
 /* The nearest names, best first, at most `max`; how many. */

@@ -16,8 +16,12 @@
 #endif
 
 #ifdef __cplusplus
-#define LOSS_BEGIN_DECLS LOSS_VISIBLE extern "C" {
-#define LOSS_END_DECLS } LOSS_VISIBLE_END
+#define LOSS_BEGIN_DECLS                                                                                               \
+    LOSS_VISIBLE extern "C"                                                                                            \
+    {
+#define LOSS_END_DECLS                                                                                                 \
+    }                                                                                                                  \
+    LOSS_VISIBLE_END
 #else
 #define LOSS_BEGIN_DECLS LOSS_VISIBLE
 #define LOSS_END_DECLS LOSS_VISIBLE_END

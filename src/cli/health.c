@@ -50,9 +50,9 @@ static bool parse_address(const char *text, struct address *out)
 static int connect_to(const struct address *address)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    const struct timeval  timeout = {.tv_sec = TIMEOUT_SECONDS};
-    struct addrinfo      *found = NULL;
-    int                   fd = -1;
+    const struct timeval timeout = {.tv_sec = TIMEOUT_SECONDS};
+    struct addrinfo *found = NULL;
+    int fd = -1;
 
     if (getaddrinfo(address->host, address->port, &hints, &found) != 0) {
         return -1;
@@ -77,8 +77,8 @@ static int connect_to(const struct address *address)
 static int ask_ready(int fd)
 {
     static const char request[] = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    char              head[32];
-    size_t            n = 0;
+    char head[32];
+    size_t n = 0;
 
     if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) != (ssize_t)(sizeof request - 1)) {
         return 0;
@@ -96,7 +96,7 @@ static int ask_ready(int fd)
 
 int cmd_health(int argc, char **argv)
 {
-    const char    *text = getenv("LOSSD_LISTEN");
+    const char *text = getenv("LOSSD_LISTEN");
     struct address address;
 
     if (argc > 1) {

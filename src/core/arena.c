@@ -31,7 +31,7 @@
 #endif
 #ifdef ARENA_ASAN
 #include <sanitizer/asan_interface.h>
-#define RED_ZONE 16 /* between neighbours, so that running over the end is seen */
+#define RED_ZONE 16     /* between neighbours, so that running over the end is seen */
 #define POOLED SIZE_MAX /* nothing: what is kept mapped is not watched */
 #else
 #define RED_ZONE 0

@@ -29,8 +29,8 @@ struct run {
     size_t n, c; /* rows of the main input, and their length */
     size_t block_rows, blocks;
     size_t share; /* blocks that a thread takes at a time */
-    size_t size; /* bytes of one number of the call's dtype */
-    bool wide;   /* float64 */
+    size_t size;  /* bytes of one number of the call's dtype */
+    bool wide;    /* float64 */
     bool whole;
     bool slopes;    /* gradients of inputs are wanted and not all 0 */
     bool streams;   /* ... and so large that they go past the caches */

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define MAX_IDLE 64                    /* pieces */
-#define KEEP ((size_t)256 << 20)       /* bytes, until somebody says otherwise */
-#define HUGE_FROM ((size_t)4 << 20)    /* from here on huge pages are worth asking for */
-#define TOLERANCE 8                    /* a piece that is larger by an eighth will do */
+#define MAX_IDLE 64                 /* pieces */
+#define KEEP ((size_t)256 << 20)    /* bytes, until somebody says otherwise */
+#define HUGE_FROM ((size_t)4 << 20) /* from here on huge pages are worth asking for */
+#define TOLERANCE 8                 /* a piece that is larger by an eighth will do */
 
 struct piece {
     void *at;

@@ -14,8 +14,8 @@
 
 struct registry {
     struct store *store;
-    int64_t     (*now_us)(void *);
-    void         *now_arg;
+    int64_t (*now_us)(void *);
+    void *now_arg;
 };
 
 static int64_t system_now_us(void *unused)
@@ -104,7 +104,7 @@ loss_status registry_check_name(const char *name, size_t n, const char *pointer,
     }
     for (size_t i = 0; i < n;) {
         uint32_t point = 0;
-        size_t   length = read_utf8((const unsigned char *)name + i, n - i, &point);
+        size_t length = read_utf8((const unsigned char *)name + i, n - i, &point);
         if (length == 0) {
             return loss_fail(err, LOSS_INVALID_NAME, pointer, "a name is UTF-8, which this is not at byte %zu", i);
         }
@@ -126,7 +126,7 @@ __attribute__((unused)) static bool is_name(const char *name)
 static loss_status check_key(const char *key, struct loss_error *err)
 {
     size_t n = key != NULL ? strlen(key) : 1;
-    bool   visible = true;
+    bool visible = true;
     for (const char *c = key; c != NULL && *c != '\0'; c++) {
         visible = visible && *c > ' ' && *c < 0x7f;
     }
@@ -159,9 +159,9 @@ loss_status registry_add(struct registry *r, const struct registry_add *add, str
 /* Cursors are bytes in hexadecimal, so that nobody is tempted to count them up. */
 static char *hex_encode(struct loss_arena *arena, const void *bytes, size_t n)
 {
-    static const char    digits[] = "0123456789abcdef";
+    static const char digits[] = "0123456789abcdef";
     const unsigned char *b = bytes;
-    char                *text = loss_arena_alloc(arena, 2 * n + 1, 1);
+    char *text = loss_arena_alloc(arena, 2 * n + 1, 1);
     if (text == NULL) {
         return NULL;
     }
@@ -204,7 +204,7 @@ static loss_status bad_cursor(struct loss_error *err, const char *why)
 /* Where a page of entries ended, and the step it read: the latest may be another one by the time of the next page. */
 struct place {
     uint64_t order;
-    int64_t  step;
+    int64_t step;
 };
 
 #define PLACE_BYTES 16
@@ -222,8 +222,8 @@ static const char *place_encode(struct loss_arena *arena, struct place place)
 static bool place_decode(const char *cursor, struct place *place)
 {
     unsigned char bytes[PLACE_BYTES];
-    size_t        n;
-    uint64_t      order = 0, step = 0;
+    size_t n;
+    uint64_t order = 0, step = 0;
     if (!hex_decode(cursor, bytes, sizeof bytes, &n) || n != sizeof bytes) {
         return false;
     }
@@ -238,10 +238,8 @@ static bool place_decode(const char *cursor, struct place *place)
 
 static loss_status range_of(const struct registry_query *query, struct store_range *range, struct loss_error *err)
 {
-    *range = (struct store_range){.registry = query->registry,
-                                  .collection = query->collection,
-                                  .name = query->name,
-                                  .step = query->step};
+    *range = (struct store_range){
+        .registry = query->registry, .collection = query->collection, .name = query->name, .step = query->step};
     if (query->cursor == NULL) {
         return LOSS_OK;
     }
@@ -268,16 +266,16 @@ static void *make_room(struct loss_arena *arena, void *array, size_t count, size
 
 struct listing {
     const struct registry_query *query;
-    struct scope                *scope;
-    struct loss_arena           *arena;
-    struct registry_page         page;
+    struct scope *scope;
+    struct loss_arena *arena;
+    struct registry_page page;
 };
 
 static loss_status list_visit(void *arg, const struct registry_entry *entry, bool *more, struct loss_error *err)
 {
-    struct listing       *l = arg;
+    struct listing *l = arg;
     struct registry_page *page = &l->page;
-    bool                  matches;
+    bool matches;
     LOSS_TRY(scope_matches(l->scope, entry->name, &matches, err));
     if (!matches) {
         return LOSS_OK;
@@ -302,7 +300,7 @@ static loss_status list_visit(void *arg, const struct registry_entry *entry, boo
 loss_status registry_list(struct registry *r, const struct registry_query *query, struct loss_arena *arena,
                           struct registry_page *page, struct loss_error *err)
 {
-    struct listing     l = {.query = query, .arena = arena};
+    struct listing l = {.query = query, .arena = arena};
     struct store_range range;
     LOSS_TRY(range_of(query, &range, err));
     LOSS_TRY(scope_new(query->scope, &l.scope, err));
@@ -315,16 +313,16 @@ loss_status registry_list(struct registry *r, const struct registry_query *query
 }
 
 struct totalling {
-    struct scope   *scope;
-    bool            losses, regularization;
+    struct scope *scope;
+    bool losses, regularization;
     struct loss_sum sum;
-    uint64_t        count;
+    uint64_t count;
 };
 
 static loss_status total_visit(void *arg, const struct registry_entry *entry, bool *more, struct loss_error *err)
 {
     struct totalling *t = arg;
-    bool              matches;
+    bool matches;
     (void)more;
     if (!(t->losses && strcmp(entry->collection, REGISTRY_LOSSES) == 0) &&
         !(t->regularization && strcmp(entry->collection, REGISTRY_REGULARIZATION) == 0)) {
@@ -341,7 +339,7 @@ static loss_status total_visit(void *arg, const struct registry_entry *entry, bo
 loss_status registry_total(struct registry *r, const struct registry_query *query, bool losses, bool regularization,
                            double *total, uint64_t *count, struct loss_error *err)
 {
-    struct totalling   t = {.losses = losses, .regularization = regularization};
+    struct totalling t = {.losses = losses, .regularization = regularization};
     struct store_range range = {.registry = query->registry, .name = query->name, .step = query->step};
     LOSS_TRY(scope_new(query->scope, &t.scope, err));
     loss_sum_init(&t.sum);
@@ -355,11 +353,11 @@ loss_status registry_total(struct registry *r, const struct registry_query *quer
 }
 
 struct info_listing {
-    struct loss_arena    *arena;
-    size_t                limit;
+    struct loss_arena *arena;
+    size_t limit;
     struct registry_info *infos;
-    size_t                count;
-    const char           *next_cursor;
+    size_t count;
+    const char *next_cursor;
 };
 
 static loss_status info_visit(void *arg, const struct registry_info *info, bool *more, struct loss_error *err)
@@ -371,7 +369,7 @@ static loss_status info_visit(void *arg, const struct registry_info *info, bool 
         *more = false;
         return l->next_cursor != NULL ? LOSS_OK : store_fail_memory(err);
     }
-    void       *room = make_room(l->arena, l->infos, l->count, sizeof *l->infos);
+    void *room = make_room(l->arena, l->infos, l->count, sizeof *l->infos);
     const char *name = loss_arena_copy(l->arena, info->registry, strlen(info->registry));
     if (room == NULL || name == NULL) {
         return store_fail_memory(err);
@@ -397,11 +395,10 @@ loss_status registry_info_list(struct registry *r, size_t limit, const char *cur
                                struct loss_error *err)
 {
     struct info_listing l = {.arena = arena, .limit = limit};
-    unsigned char       after[REGISTRY_NAME_MAX + 1];
-    size_t              n = 0;
-    if (cursor != NULL &&
-        (!hex_decode(cursor, after, REGISTRY_NAME_MAX, &n) ||
-         registry_check_name((const char *)after, n, "", NULL) != LOSS_OK)) {
+    unsigned char after[REGISTRY_NAME_MAX + 1];
+    size_t n = 0;
+    if (cursor != NULL && (!hex_decode(cursor, after, REGISTRY_NAME_MAX, &n) ||
+                           registry_check_name((const char *)after, n, "", NULL) != LOSS_OK)) {
         return bad_cursor(err, "must be the next_cursor of an earlier page");
     }
     after[n] = '\0';
@@ -427,7 +424,7 @@ loss_status registry_remove(struct registry *r, const char *registry, const char
                             uint64_t *removed, struct loss_error *err)
 {
     struct store_range range = {.registry = registry, .step = step};
-    struct scope      *compiled;
+    struct scope *compiled;
     if (scope == NULL && step == REGISTRY_STEP_ALL) {
         return r->store->ops->drop(r->store, registry, now(r), removed, err);
     }

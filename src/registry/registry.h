@@ -29,38 +29,38 @@
 struct registry;
 
 struct registry_options {
-    const char *url;                /* "memory", "sqlite:PATH", later "redis://..." */
-    int64_t     ttl_seconds;        /* of registries that set none; 0: for ever */
-    int64_t     idempotency_seconds;
-    int64_t   (*now_us)(void *);    /* microseconds since 1970; NULL: the system clock (tests set their own) */
-    void       *now_arg;
+    const char *url;     /* "memory", "sqlite:PATH", later "redis://..." */
+    int64_t ttl_seconds; /* of registries that set none; 0: for ever */
+    int64_t idempotency_seconds;
+    int64_t (*now_us)(void *); /* microseconds since 1970; NULL: the system clock (tests set their own) */
+    void *now_arg;
 };
 
 /* err  LOSS_STORE_UNAVAILABLE, LOSS_INVALID_PARAMETER (no such kind of store) */
 loss_status registry_open(const struct registry_options *options, struct registry **out, struct loss_error *err);
-void        registry_close(struct registry *r); /* NULL is fine */
+void registry_close(struct registry *r); /* NULL is fine */
 /* LOSS_OK where the store takes writes; else the reason. For readiness. */
 loss_status registry_ready(struct registry *r, struct loss_error *err);
 
 /* What a repeat is recognised by. key NULL: no key. */
 struct registry_key {
-    const char   *key;              /* Idempotency-Key */
-    unsigned char fingerprint[32];  /* of method, target, content type and body */
+    const char *key;               /* Idempotency-Key */
+    unsigned char fingerprint[32]; /* of method, target, content type and body */
 };
 
 struct registry_entry {
     const char *name, *collection;
-    double      loss;
-    int64_t     step;
-    const char *dtype, *reduction;  /* "" where it was added by hand */
-    int64_t     added_at;           /* microseconds since 1970 */
-    uint64_t    order;              /* grows with adding, unique in the registry */
+    double loss;
+    int64_t step;
+    const char *dtype, *reduction; /* "" where it was added by hand */
+    int64_t added_at;              /* microseconds since 1970 */
+    uint64_t order;                /* grows with adding, unique in the registry */
 };
 
 struct registry_add {
     const char *registry, *name, *collection;
-    double      loss;
-    int64_t     step;
+    double loss;
+    int64_t step;
     const char *dtype, *reduction;
     struct registry_key key;
 };
@@ -85,18 +85,19 @@ loss_status registry_add_all(struct registry *r, const struct registry_add *adds
 
 struct registry_query {
     const char *registry;
-    const char *collection;   /* NULL: every one */
-    const char *scope;        /* NULL: all; else a regular expression, matched as re.match does, against name and name/value:0 */
-    const char *name;         /* NULL: all; else exactly this name */
-    int64_t     step;         /* or REGISTRY_STEP_LATEST, REGISTRY_STEP_ALL */
-    size_t      limit;        /* 0: no limit */
-    const char *cursor;       /* NULL: from the start; else what next_cursor said */
+    const char *collection; /* NULL: every one */
+    const char
+        *scope; /* NULL: all; else a regular expression, matched as re.match does, against name and name/value:0 */
+    const char *name;   /* NULL: all; else exactly this name */
+    int64_t step;       /* or REGISTRY_STEP_LATEST, REGISTRY_STEP_ALL */
+    size_t limit;       /* 0: no limit */
+    const char *cursor; /* NULL: from the start; else what next_cursor said */
 };
 
 struct registry_page {
     struct registry_entry *entries;
-    size_t                 count;
-    const char            *next_cursor;  /* NULL: that was all */
+    size_t count;
+    const char *next_cursor; /* NULL: that was all */
 };
 
 /* err  LOSS_UNKNOWN_REGISTRY, LOSS_INVALID_SCOPE, LOSS_INVALID_PARAMETER (cursor), LOSS_STORE_UNAVAILABLE */
@@ -109,10 +110,10 @@ loss_status registry_total(struct registry *r, const struct registry_query *quer
 
 struct registry_info {
     const char *registry;
-    uint64_t    entries, steps;
-    int64_t     latest_step;   /* -1: no entry */
-    int64_t     updated_at;    /* microseconds since 1970 */
-    int64_t     ttl_seconds;   /* 0: the server's default */
+    uint64_t entries, steps;
+    int64_t latest_step; /* -1: no entry */
+    int64_t updated_at;  /* microseconds since 1970 */
+    int64_t ttl_seconds; /* 0: the server's default */
 };
 
 loss_status registry_info_get(struct registry *r, const char *registry, struct loss_arena *arena,

@@ -24,15 +24,15 @@
 #define VALUE_SUFFIX "/value:0"
 
 struct scope {
-    pcre2_code          *code;
-    pcre2_match_data    *match;
+    pcre2_code *code;
+    pcre2_match_data *match;
     pcre2_match_context *limits;
-    int                  costly; /* names that needed more than STEPS_FIRST */
+    int costly; /* names that needed more than STEPS_FIRST */
 };
 
 /* An expression as PCRE2 shall see it, and where its bytes were before: Python reads {,n} as {0,n}, PCRE2 as text. */
 struct translation {
-    char   text[2 * SCOPE_MAX + 1];
+    char text[2 * SCOPE_MAX + 1];
     size_t size;
     size_t origin[2 * SCOPE_MAX + 1];
 };
@@ -87,7 +87,7 @@ static loss_status compile(struct scope *s, const struct translation *t, struct 
         return loss_fail(err, LOSS_OVERLOADED, "", "out of memory");
     }
     pcre2_set_newline(context, PCRE2_NEWLINE_LF); /* what . leaves out, whatever the library was built for */
-    int        code;
+    int code;
     PCRE2_SIZE offset;
     s->code = pcre2_compile((PCRE2_SPTR)t->text, t->size,
                             PCRE2_ANCHORED | PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &offset, context);
@@ -104,9 +104,9 @@ static loss_status compile(struct scope *s, const struct translation *t, struct 
 loss_status scope_new(const char *expression, struct scope **out, struct loss_error *err)
 {
     struct translation *t = NULL;
-    struct scope       *s = NULL;
-    size_t              odd;
-    loss_status         status = LOSS_OK;
+    struct scope *s = NULL;
+    size_t odd;
+    loss_status status = LOSS_OK;
     if (expression == NULL) {
         *out = NULL;
         return LOSS_OK;
@@ -187,7 +187,7 @@ static loss_status match(struct scope *s, const char *subject, size_t n, bool *m
 
 loss_status scope_matches(struct scope *s, const char *name, bool *matches, struct loss_error *err)
 {
-    char   subject[REGISTRY_NAME_MAX + sizeof VALUE_SUFFIX];
+    char subject[REGISTRY_NAME_MAX + sizeof VALUE_SUFFIX];
     size_t n = strlen(name);
     if (s == NULL) {
         *matches = true;

@@ -26,7 +26,7 @@ struct scope;
 /* `expression` NULL: *out is NULL, which matches every name.
  * err  LOSS_INVALID_SCOPE with parameter "scope", LOSS_OVERLOADED */
 loss_status scope_new(const char *expression, struct scope **out, struct loss_error *err);
-void        scope_free(struct scope *s); /* NULL is fine */
+void scope_free(struct scope *s); /* NULL is fine */
 
 /* Against the name, then against the name with TensorFlow's "/value:0" after it.
  * err  LOSS_INVALID_SCOPE with parameter "scope": it takes too many steps */

@@ -14,8 +14,7 @@ int64_t store_end_of(const struct store *s, int64_t ttl_seconds, int64_t updated
     return ttl > 0 ? updated_at + ttl : INT64_MAX;
 }
 
-loss_status store_suffixed(const char *base, uint64_t number, char name[REGISTRY_NAME_MAX + 1],
-                           struct loss_error *err)
+loss_status store_suffixed(const char *base, uint64_t number, char name[REGISTRY_NAME_MAX + 1], struct loss_error *err)
 {
     int length = snprintf(name, REGISTRY_NAME_MAX + 1, "%s_%" PRIu64, base, number);
     if (length > REGISTRY_NAME_MAX) {
@@ -34,7 +33,7 @@ bool store_suffix_of(const char *name, size_t *length, uint64_t *number)
         return false; /* numbers are written without leading zeros */
     }
     uint64_t value = 0;
-    size_t   digits = strspn(mark + 1, "0123456789");
+    size_t digits = strspn(mark + 1, "0123456789");
     if (mark[1 + digits] != '\0' || digits > 18) {
         return false;
     }

@@ -19,17 +19,17 @@
 
 struct store {
     const struct store_ops *ops;
-    int64_t                 ttl;       /* microseconds; of registries that set none; 0: for ever */
-    int64_t                 key_life;  /* microseconds that an idempotency key is kept */
+    int64_t ttl;      /* microseconds; of registries that set none; 0: for ever */
+    int64_t key_life; /* microseconds that an idempotency key is kept */
 };
 
 /* Which entries, in the order of adding. */
 struct store_range {
     const char *registry;
-    const char *collection;  /* NULL: every one */
-    const char *name;        /* NULL: every one */
-    int64_t     step;        /* or REGISTRY_STEP_LATEST, REGISTRY_STEP_ALL */
-    uint64_t    after;       /* only entries of a higher order; 0: from the start */
+    const char *collection; /* NULL: every one */
+    const char *name;       /* NULL: every one */
+    int64_t step;           /* or REGISTRY_STEP_LATEST, REGISTRY_STEP_ALL */
+    uint64_t after;         /* only entries of a higher order; 0: from the start */
 };
 
 /* Look at an entry; *more = false ends the walk. A failure ends it too and becomes the walk's. */
@@ -40,7 +40,7 @@ typedef loss_status (*store_visit_info)(void *arg, const struct registry_info *i
                                         struct loss_error *err);
 
 struct store_ops {
-    void        (*close)(struct store *s);
+    void (*close)(struct store *s);
     loss_status (*ready)(struct store *s, struct loss_error *err);
 
     /* Add all `n` entries or none, each under the free name next to its own, creating registries that are missing.
@@ -62,11 +62,9 @@ struct store_ops {
     /* Those whose name is greater than `after` ("": all), by name in byte order. */
     loss_status (*infos)(struct store *s, const char *after, int64_t now, store_visit_info visit, void *arg,
                          struct loss_error *err);
-    loss_status (*put)(struct store *s, const char *registry, int64_t ttl_seconds, int64_t now,
-                       struct loss_error *err);
+    loss_status (*put)(struct store *s, const char *registry, int64_t ttl_seconds, int64_t now, struct loss_error *err);
     /* The registry and all that is in it; keys stay. */
-    loss_status (*drop)(struct store *s, const char *registry, int64_t now, uint64_t *removed,
-                        struct loss_error *err);
+    loss_status (*drop)(struct store *s, const char *registry, int64_t now, uint64_t *removed, struct loss_error *err);
     loss_status (*expire)(struct store *s, int64_t now, struct loss_error *err);
 };
 
@@ -82,8 +80,7 @@ int64_t store_end_of(const struct store *s, int64_t ttl_seconds, int64_t updated
 
 /* The name that a suffix makes of `base`: base_number.
  * err  LOSS_INVALID_NAME "/name": longer than REGISTRY_NAME_MAX */
-loss_status store_suffixed(const char *base, uint64_t number, char name[REGISTRY_NAME_MAX + 1],
-                           struct loss_error *err);
+loss_status store_suffixed(const char *base, uint64_t number, char name[REGISTRY_NAME_MAX + 1], struct loss_error *err);
 /* The other way round: true if `name` is what store_suffixed makes of its first *length bytes and *number. */
 bool store_suffix_of(const char *name, size_t *length, uint64_t *number);
 

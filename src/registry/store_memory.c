@@ -21,50 +21,50 @@ struct vector {
 /* What trees hold begins with its name. */
 struct memory_entry {
     struct registry_entry e; /* its strings are in text */
-    bool                  picked;
-    char                  text[];
+    bool picked;
+    char text[];
 };
 
 struct memory_suffix {
     const char *base; /* is text */
-    uint64_t    next; /* base_1 to base_(next-1) are taken */
-    char        text[];
+    uint64_t next;    /* base_1 to base_(next-1) are taken */
+    char text[];
 };
 
 struct memory_step {
-    int64_t       step;
-    struct vector entries;  /* by order */
-    void         *names;    /* tree of its entries */
-    void         *suffixes; /* tree of memory_suffix; only bases that were taken once */
+    int64_t step;
+    struct vector entries; /* by order */
+    void *names;           /* tree of its entries */
+    void *suffixes;        /* tree of memory_suffix; only bases that were taken once */
 };
 
 struct memory_registry {
-    const char   *name; /* is text */
-    int64_t       ttl_seconds;
-    int64_t       updated_at;
-    bool          fresh;   /* made by the call under way */
+    const char *name; /* is text */
+    int64_t ttl_seconds;
+    int64_t updated_at;
+    bool fresh;            /* made by the call under way */
     struct vector entries; /* by order */
     struct vector steps;   /* by step, none is empty */
-    char          text[];
+    char text[];
 };
 
 struct memory_key {
-    const char           *key; /* is text */
-    unsigned char         fingerprint[32];
-    int64_t               created_at;
-    struct memory_key    *older, *newer;
-    size_t                n;
+    const char *key; /* is text */
+    unsigned char fingerprint[32];
+    int64_t created_at;
+    struct memory_key *older, *newer;
+    size_t n;
     struct memory_entry **entries; /* copies */
-    char                  text[];
+    char text[];
 };
 
 struct memory_store {
-    struct store       base;
-    pthread_mutex_t    lock;       /* guards all below */
-    struct vector      registries; /* by name */
-    void              *keys;       /* tree of memory_key */
+    struct store base;
+    pthread_mutex_t lock;     /* guards all below */
+    struct vector registries; /* by name */
+    void *keys;               /* tree of memory_key */
     struct memory_key *oldest, *newest;
-    uint64_t           last_order;
+    uint64_t last_order;
 };
 
 static bool vector_insert(struct vector *v, size_t i, void *what)
@@ -255,7 +255,7 @@ static loss_status find_or_fail(struct memory_store *m, const char *name, int64_
 /* NULL: no memory. A new one is marked fresh. */
 static struct memory_registry *find_or_make(struct memory_store *m, const char *name, int64_t now)
 {
-    size_t                  place;
+    size_t place;
     struct memory_registry *r = find(m, name, now, &place);
     if (r != NULL) {
         return r;
@@ -352,8 +352,8 @@ static loss_status free_name(struct memory_step *step, const char *base, char na
 /* Take the name out of the step, so that it can be given again. */
 static void release_name(struct memory_step *step, const struct memory_entry *entry)
 {
-    char     base[REGISTRY_NAME_MAX + 1];
-    size_t   length;
+    char base[REGISTRY_NAME_MAX + 1];
+    size_t length;
     uint64_t number;
     tdelete(entry, &step->names, compare_names);
     if (store_suffix_of(entry->e.name, &length, &number)) {
@@ -416,7 +416,7 @@ static loss_status add_one(struct memory_store *m, const struct registry_add *ad
                            struct loss_arena *arena, struct registry_entry *out, struct loss_error *err)
 {
     struct memory_registry *r = find_or_make(m, add->registry, now);
-    struct memory_step     *step = r != NULL ? find_or_make_step(r, add->step) : NULL;
+    struct memory_step *step = r != NULL ? find_or_make_step(r, add->step) : NULL;
     if (step == NULL) {
         return store_fail_memory(err);
     }
@@ -429,10 +429,10 @@ static loss_status add_one(struct memory_store *m, const struct registry_add *ad
 static void take_back(struct memory_store *m, const struct registry_add *adds, size_t n, int64_t now)
 {
     for (size_t i = n; i-- > 0;) {
-        size_t                  place;
+        size_t place;
         struct memory_registry *r = find(m, adds[i].registry, now, &place);
-        struct memory_step     *step = find_step(r, adds[i].step);
-        struct memory_entry    *entry = r->entries.at[--r->entries.count];
+        struct memory_step *step = find_step(r, adds[i].step);
+        struct memory_entry *entry = r->entries.at[--r->entries.count];
         step->entries.count--;
         release_name(step, entry);
         free(entry);
@@ -447,7 +447,7 @@ static void take_back(struct memory_store *m, const struct registry_add *adds, s
 
 static void touch(struct memory_store *m, const char *registry, int64_t now)
 {
-    size_t                  place;
+    size_t place;
     struct memory_registry *r = find(m, registry, now, &place);
     r->fresh = false;
     r->updated_at = now;
@@ -520,7 +520,7 @@ static loss_status add_locked(struct memory_store *m, const struct registry_add 
         return answer_again(known, key, n, arena, out, err);
     }
     loss_status status = LOSS_OK;
-    size_t      done = 0;
+    size_t done = 0;
     while (done < n && status == LOSS_OK) {
         status = add_one(m, &adds[done], now, arena, &out[done], err);
         done += status == LOSS_OK;
@@ -564,7 +564,7 @@ static loss_status walk_entries(const struct vector *entries, const struct store
                                 void *arg, struct loss_error *err)
 {
     uint64_t first = range->after + 1;
-    bool     more = true;
+    bool more = true;
     for (size_t i = vector_find(entries, &first, order_below); more && i < entries->count; i++) {
         struct memory_entry *entry = entries->at[i];
         if ((range->collection == NULL || strcmp(range->collection, entry->e.collection) == 0) &&
@@ -588,14 +588,14 @@ static loss_status walk(const struct memory_registry *r, const struct store_rang
     if (range->name == NULL) {
         return walk_entries(&step->entries, range, visit, arg, err);
     }
-    void         *entry = tree_find(&step->names, range->name);
+    void *entry = tree_find(&step->names, range->name);
     struct vector one = {.at = &entry, .count = entry != NULL};
     return walk_entries(&one, range, visit, arg, err);
 }
 
 struct show_arg {
     store_visit visit;
-    void       *arg;
+    void *arg;
 };
 
 static loss_status show(void *arg, struct memory_entry *entry, bool *more, struct loss_error *err)
@@ -607,9 +607,9 @@ static loss_status show(void *arg, struct memory_entry *entry, bool *more, struc
 static loss_status memory_scan(struct store *s, const struct store_range *range, int64_t now, store_visit visit,
                                void *arg, struct loss_error *err)
 {
-    struct memory_store    *m = memory_of(s);
+    struct memory_store *m = memory_of(s);
     struct memory_registry *r;
-    struct show_arg         a = {visit, arg};
+    struct show_arg a = {visit, arg};
     pthread_mutex_lock(&m->lock);
     loss_status status = find_or_fail(m, range->registry, now, &r, err);
     if (status == LOSS_OK) {
@@ -621,7 +621,7 @@ static loss_status memory_scan(struct store *s, const struct store_range *range,
 
 struct pick_arg {
     store_pick pick;
-    void      *arg;
+    void *arg;
 };
 
 static loss_status pick_entry(void *arg, struct memory_entry *entry, bool *more, struct loss_error *err)
@@ -664,9 +664,9 @@ static uint64_t remove_picked(struct memory_registry *r)
 static loss_status memory_remove(struct store *s, const struct store_range *range, int64_t now, store_pick pick,
                                  void *arg, uint64_t *removed, struct loss_error *err)
 {
-    struct memory_store    *m = memory_of(s);
+    struct memory_store *m = memory_of(s);
     struct memory_registry *r;
-    struct pick_arg         a = {pick, arg};
+    struct pick_arg a = {pick, arg};
     pthread_mutex_lock(&m->lock);
     loss_status status = find_or_fail(m, range->registry, now, &r, err);
     if (status != LOSS_OK) {
@@ -700,9 +700,9 @@ static struct registry_info info_of(const struct memory_registry *r)
 static loss_status memory_info(struct store *s, const char *registry, int64_t now, store_visit_info visit, void *arg,
                                struct loss_error *err)
 {
-    struct memory_store    *m = memory_of(s);
+    struct memory_store *m = memory_of(s);
     struct memory_registry *r;
-    bool                    more = true;
+    bool more = true;
     pthread_mutex_lock(&m->lock);
     loss_status status = find_or_fail(m, registry, now, &r, err);
     if (status == LOSS_OK) {
@@ -717,8 +717,8 @@ static loss_status memory_infos(struct store *s, const char *after, int64_t now,
                                 struct loss_error *err)
 {
     struct memory_store *m = memory_of(s);
-    loss_status          status = LOSS_OK;
-    bool                 more = true;
+    loss_status status = LOSS_OK;
+    bool more = true;
     pthread_mutex_lock(&m->lock);
     for (size_t i = vector_find(&m->registries, after, registry_below);
          more && status == LOSS_OK && i < m->registries.count; i++) {
@@ -736,7 +736,7 @@ static loss_status memory_put(struct store *s, const char *registry, int64_t ttl
                               struct loss_error *err)
 {
     struct memory_store *m = memory_of(s);
-    loss_status          status = LOSS_OK;
+    loss_status status = LOSS_OK;
     pthread_mutex_lock(&m->lock);
     struct memory_registry *r = find_or_make(m, registry, now);
     if (r != NULL) {
@@ -754,8 +754,8 @@ static loss_status memory_drop(struct store *s, const char *registry, int64_t no
                                struct loss_error *err)
 {
     struct memory_store *m = memory_of(s);
-    loss_status          status = LOSS_OK;
-    size_t               place;
+    loss_status status = LOSS_OK;
+    size_t place;
     pthread_mutex_lock(&m->lock);
     struct memory_registry *r = find(m, registry, now, &place);
     if (r != NULL) {

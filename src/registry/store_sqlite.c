@@ -87,59 +87,59 @@ static const char *const migrations[] = {
 
 /* The columns that read_entry and read_info take. A registry's end is store_end_of, with ?2 for the default ttl. */
 #define ENTRY_COLUMNS "id, step, name, collection, loss_bits, dtype, reduction, added_at"
-#define INFO_COLUMNS                                                                                  \
-    "name, ttl, updated_at, (SELECT count(*) FROM entries WHERE registry = r.id),"                    \
-    "(SELECT count(DISTINCT step) FROM entries WHERE registry = r.id),"                               \
+#define INFO_COLUMNS                                                                                                   \
+    "name, ttl, updated_at, (SELECT count(*) FROM entries WHERE registry = r.id),"                                     \
+    "(SELECT count(DISTINCT step) FROM entries WHERE registry = r.id),"                                                \
     "(SELECT max(step) FROM entries WHERE registry = r.id)"
 #define END_OF_REGISTRY "iif(ttl > 0, updated_at + ttl * 1000000, iif(?2 > 0, updated_at + ?2, 9223372036854775807))"
 
-#define STATEMENT_MAP(X)                                                                              \
-    X(BEGIN, "BEGIN IMMEDIATE")                                                                       \
-    X(COMMIT, "COMMIT")                                                                               \
-    X(ROLLBACK, "ROLLBACK")                                                                           \
-    X(PROBE, "INSERT OR REPLACE INTO probe (id, filler) VALUES (1, zeroblob(65536))")                 \
-    X(FIND_REGISTRY, "SELECT id, ttl, updated_at FROM registries WHERE name = ?1")                    \
-    X(MAKE_REGISTRY, "INSERT INTO registries (name, ttl, updated_at) VALUES (?1, ?2, ?3)")            \
-    X(TOUCH_REGISTRY, "UPDATE registries SET updated_at = ?2 WHERE id = ?1")                          \
-    X(SET_TTL, "UPDATE registries SET ttl = ?2, updated_at = ?3 WHERE id = ?1")                       \
-    X(DROP_REGISTRY, "DELETE FROM registries WHERE id = ?1")                                          \
-    X(EXPIRE_REGISTRIES, "DELETE FROM registries WHERE " END_OF_REGISTRY " <= ?1")                    \
-    X(INFO, "SELECT " INFO_COLUMNS " FROM registries r WHERE id = ?1")                                \
-    X(INFOS, "SELECT " INFO_COLUMNS " FROM registries r WHERE name > ?3 AND " END_OF_REGISTRY " > ?1" \
-             " ORDER BY name")                                                                        \
-    X(COUNT_ENTRIES, "SELECT count(*) FROM entries WHERE registry = ?1")                              \
-    X(LATEST_STEP, "SELECT max(step) FROM entries WHERE registry = ?1")                               \
-    X(FIND_NAME, "SELECT 1 FROM entries WHERE registry = ?1 AND step = ?2 AND name = ?3")             \
-    X(ADD_ENTRY, "INSERT INTO entries (registry, step, name, collection, loss_bits, dtype, reduction, added_at)" \
-                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                          \
-    X(REMOVE_ENTRY, "DELETE FROM entries WHERE id = ?1")                                              \
-    X(SCAN_ALL, "SELECT " ENTRY_COLUMNS " FROM entries INDEXED BY entries_of_registry"                \
-                " WHERE registry = ?1 AND id > ?3"                                                    \
-                " AND (?4 IS NULL OR collection = ?4) AND (?5 IS NULL OR name = ?5) ORDER BY id")     \
-    X(SCAN_STEP, "SELECT " ENTRY_COLUMNS " FROM entries INDEXED BY entries_of_step"                   \
-                 " WHERE registry = ?1 AND step = ?2 AND id > ?3"                                     \
-                 " AND (?4 IS NULL OR collection = ?4) ORDER BY id")                                  \
-    X(SCAN_NAME, "SELECT " ENTRY_COLUMNS " FROM entries WHERE registry = ?1 AND step = ?2 AND name = ?5" \
-                 " AND id > ?3 AND (?4 IS NULL OR collection = ?4)")                                  \
-    X(FIND_SUFFIX, "SELECT next FROM suffixes WHERE registry = ?1 AND step = ?2 AND base = ?3")       \
-    X(SET_SUFFIX, "INSERT INTO suffixes (registry, step, base, next) VALUES (?1, ?2, ?3, ?4)"         \
-                  " ON CONFLICT DO UPDATE SET next = ?4")                                             \
-    X(LOWER_SUFFIX, "UPDATE suffixes SET next = ?4"                                                   \
-                    " WHERE registry = ?1 AND step = ?2 AND base = ?3 AND next > ?4")                 \
-    X(FIND_KEY, "SELECT id, fingerprint, created_at FROM keys WHERE key = ?1")                        \
-    X(ADD_KEY, "INSERT INTO keys (key, fingerprint, created_at) VALUES (?1, ?2, ?3)")                 \
-    X(DROP_KEY, "DELETE FROM keys WHERE id = ?1")                                                     \
-    X(EXPIRE_KEYS, "DELETE FROM keys WHERE created_at <= ?1")                                         \
-    X(ADD_KEY_ENTRY, "INSERT INTO key_entries (key, position, entry, step, name, collection, loss_bits, dtype,"  \
-                     " reduction, added_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")        \
-    X(KEY_ENTRIES, "SELECT entry, step, name, collection, loss_bits, dtype, reduction, added_at"      \
+#define STATEMENT_MAP(X)                                                                                               \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
+    X(COMMIT, "COMMIT")                                                                                                \
+    X(ROLLBACK, "ROLLBACK")                                                                                            \
+    X(PROBE, "INSERT OR REPLACE INTO probe (id, filler) VALUES (1, zeroblob(65536))")                                  \
+    X(FIND_REGISTRY, "SELECT id, ttl, updated_at FROM registries WHERE name = ?1")                                     \
+    X(MAKE_REGISTRY, "INSERT INTO registries (name, ttl, updated_at) VALUES (?1, ?2, ?3)")                             \
+    X(TOUCH_REGISTRY, "UPDATE registries SET updated_at = ?2 WHERE id = ?1")                                           \
+    X(SET_TTL, "UPDATE registries SET ttl = ?2, updated_at = ?3 WHERE id = ?1")                                        \
+    X(DROP_REGISTRY, "DELETE FROM registries WHERE id = ?1")                                                           \
+    X(EXPIRE_REGISTRIES, "DELETE FROM registries WHERE " END_OF_REGISTRY " <= ?1")                                     \
+    X(INFO, "SELECT " INFO_COLUMNS " FROM registries r WHERE id = ?1")                                                 \
+    X(INFOS, "SELECT " INFO_COLUMNS " FROM registries r WHERE name > ?3 AND " END_OF_REGISTRY " > ?1"                  \
+             " ORDER BY name")                                                                                         \
+    X(COUNT_ENTRIES, "SELECT count(*) FROM entries WHERE registry = ?1")                                               \
+    X(LATEST_STEP, "SELECT max(step) FROM entries WHERE registry = ?1")                                                \
+    X(FIND_NAME, "SELECT 1 FROM entries WHERE registry = ?1 AND step = ?2 AND name = ?3")                              \
+    X(ADD_ENTRY, "INSERT INTO entries (registry, step, name, collection, loss_bits, dtype, reduction, added_at)"       \
+                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                                           \
+    X(REMOVE_ENTRY, "DELETE FROM entries WHERE id = ?1")                                                               \
+    X(SCAN_ALL, "SELECT " ENTRY_COLUMNS " FROM entries INDEXED BY entries_of_registry"                                 \
+                " WHERE registry = ?1 AND id > ?3"                                                                     \
+                " AND (?4 IS NULL OR collection = ?4) AND (?5 IS NULL OR name = ?5) ORDER BY id")                      \
+    X(SCAN_STEP, "SELECT " ENTRY_COLUMNS " FROM entries INDEXED BY entries_of_step"                                    \
+                 " WHERE registry = ?1 AND step = ?2 AND id > ?3"                                                      \
+                 " AND (?4 IS NULL OR collection = ?4) ORDER BY id")                                                   \
+    X(SCAN_NAME, "SELECT " ENTRY_COLUMNS " FROM entries WHERE registry = ?1 AND step = ?2 AND name = ?5"               \
+                 " AND id > ?3 AND (?4 IS NULL OR collection = ?4)")                                                   \
+    X(FIND_SUFFIX, "SELECT next FROM suffixes WHERE registry = ?1 AND step = ?2 AND base = ?3")                        \
+    X(SET_SUFFIX, "INSERT INTO suffixes (registry, step, base, next) VALUES (?1, ?2, ?3, ?4)"                          \
+                  " ON CONFLICT DO UPDATE SET next = ?4")                                                              \
+    X(LOWER_SUFFIX, "UPDATE suffixes SET next = ?4"                                                                    \
+                    " WHERE registry = ?1 AND step = ?2 AND base = ?3 AND next > ?4")                                  \
+    X(FIND_KEY, "SELECT id, fingerprint, created_at FROM keys WHERE key = ?1")                                         \
+    X(ADD_KEY, "INSERT INTO keys (key, fingerprint, created_at) VALUES (?1, ?2, ?3)")                                  \
+    X(DROP_KEY, "DELETE FROM keys WHERE id = ?1")                                                                      \
+    X(EXPIRE_KEYS, "DELETE FROM keys WHERE created_at <= ?1")                                                          \
+    X(ADD_KEY_ENTRY, "INSERT INTO key_entries (key, position, entry, step, name, collection, loss_bits, dtype,"        \
+                     " reduction, added_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                         \
+    X(KEY_ENTRIES, "SELECT entry, step, name, collection, loss_bits, dtype, reduction, added_at"                       \
                    " FROM key_entries WHERE key = ?1 ORDER BY position")
 
 enum statement {
 #define STATEMENT_ENUM(id, sql) SQL_##id,
     STATEMENT_MAP(STATEMENT_ENUM)
 #undef STATEMENT_ENUM
-    N_STATEMENTS
+        N_STATEMENTS
 };
 
 static const char *const statement_sql[] = {
@@ -149,12 +149,12 @@ static const char *const statement_sql[] = {
 };
 
 struct sqlite_store {
-    struct store    base;
+    struct store base;
     pthread_mutex_t lock; /* guards all below, and the transaction */
-    sqlite3        *db;
-    sqlite3_stmt   *statement[N_STATEMENTS];
-    int             lock_file; /* -1: not open */
-    bool            failed;    /* the last write did: ready tries one before it says yes */
+    sqlite3 *db;
+    sqlite3_stmt *statement[N_STATEMENTS];
+    int lock_file; /* -1: not open */
+    bool failed;   /* the last write did: ready tries one before it says yes */
 };
 
 static struct sqlite_store *sqlite_of(struct store *s)
@@ -229,8 +229,8 @@ static void done(sqlite3_stmt *q)
 static loss_status run(struct sqlite_store *s, enum statement id, struct loss_error *err, const char *types, ...)
 {
     sqlite3_stmt *q = s->statement[id];
-    va_list       values;
-    bool          row;
+    va_list values;
+    bool row;
     va_start(values, types);
     loss_status status = bind(s, q, types, values, err);
     va_end(values);
@@ -334,15 +334,15 @@ static loss_status end_write(struct sqlite_store *s, loss_status status, struct 
 
 struct found {
     int64_t id; /* 0: there is none */
-    bool    over; /* there is one, but its time has passed */
+    bool over;  /* there is one, but its time has passed */
 };
 
 static loss_status find_registry(struct sqlite_store *s, const char *name, int64_t now, struct found *found,
                                  struct loss_error *err)
 {
     sqlite3_stmt *q;
-    bool          row = false;
-    loss_status   status = start(s, SQL_FIND_REGISTRY, &q, err, "s", name);
+    bool row = false;
+    loss_status status = start(s, SQL_FIND_REGISTRY, &q, err, "s", name);
     if (status == LOSS_OK) {
         status = next_row(s, q, &row, err);
     }
@@ -389,8 +389,8 @@ static loss_status ask_number(struct sqlite_store *s, enum statement id, int64_t
                               int64_t *number, struct loss_error *err)
 {
     sqlite3_stmt *q;
-    bool          row = false;
-    loss_status   status = start(s, id, &q, err, "i", registry);
+    bool row = false;
+    loss_status status = start(s, id, &q, err, "i", registry);
     if (status == LOSS_OK) {
         status = next_row(s, q, &row, err);
     }
@@ -403,7 +403,7 @@ static loss_status is_taken(struct sqlite_store *s, int64_t registry, int64_t st
                             struct loss_error *err)
 {
     sqlite3_stmt *q;
-    loss_status   status = start(s, SQL_FIND_NAME, &q, err, "iis", registry, step, name);
+    loss_status status = start(s, SQL_FIND_NAME, &q, err, "iis", registry, step, name);
     if (status == LOSS_OK) {
         status = next_row(s, q, taken, err);
     }
@@ -411,12 +411,12 @@ static loss_status is_taken(struct sqlite_store *s, int64_t registry, int64_t st
     return status;
 }
 
-static loss_status next_suffix(struct sqlite_store *s, int64_t registry, int64_t step, const char *base,
-                               int64_t *next, struct loss_error *err)
+static loss_status next_suffix(struct sqlite_store *s, int64_t registry, int64_t step, const char *base, int64_t *next,
+                               struct loss_error *err)
 {
     sqlite3_stmt *q;
-    bool          row = false;
-    loss_status   status = start(s, SQL_FIND_SUFFIX, &q, err, "iis", registry, step, base);
+    bool row = false;
+    loss_status status = start(s, SQL_FIND_SUFFIX, &q, err, "iis", registry, step, base);
     if (status == LOSS_OK) {
         status = next_row(s, q, &row, err);
     }
@@ -429,7 +429,7 @@ static loss_status next_suffix(struct sqlite_store *s, int64_t registry, int64_t
 static loss_status free_name(struct sqlite_store *s, int64_t registry, int64_t step, const char *base,
                              char name[REGISTRY_NAME_MAX + 1], struct loss_error *err)
 {
-    bool    taken;
+    bool taken;
     int64_t number;
     LOSS_TRY(is_taken(s, registry, step, base, &taken, err));
     if (!taken) {
@@ -450,8 +450,8 @@ static loss_status free_name(struct sqlite_store *s, int64_t registry, int64_t s
 static loss_status release_name(struct sqlite_store *s, int64_t registry, const struct registry_entry *entry,
                                 struct loss_error *err)
 {
-    char     base[REGISTRY_NAME_MAX + 1];
-    size_t   length;
+    char base[REGISTRY_NAME_MAX + 1];
+    size_t length;
     uint64_t number;
     if (!store_suffix_of(entry->name, &length, &number) || length > REGISTRY_NAME_MAX) {
         return LOSS_OK;
@@ -464,7 +464,7 @@ static loss_status release_name(struct sqlite_store *s, int64_t registry, const 
 static loss_status add_one(struct sqlite_store *s, const struct registry_add *add, int64_t now,
                            struct loss_arena *arena, struct registry_entry *out, struct loss_error *err)
 {
-    char    name[REGISTRY_NAME_MAX + 1];
+    char name[REGISTRY_NAME_MAX + 1];
     int64_t registry;
     LOSS_TRY(find_or_make(s, add->registry, now, &registry, err));
     LOSS_TRY(free_name(s, registry, add->step, add->name, name, err));
@@ -487,9 +487,9 @@ static loss_status find_key(struct sqlite_store *s, const struct registry_key *k
                             struct loss_error *err)
 {
     sqlite3_stmt *q;
-    bool          row = false, same = false;
-    int64_t       found = 0, created_at = 0;
-    loss_status   status = start(s, SQL_FIND_KEY, &q, err, "s", key->key);
+    bool row = false, same = false;
+    int64_t found = 0, created_at = 0;
+    loss_status status = start(s, SQL_FIND_KEY, &q, err, "s", key->key);
     if (status == LOSS_OK) {
         status = next_row(s, q, &row, err);
     }
@@ -515,9 +515,9 @@ static loss_status answer_again(struct sqlite_store *s, int64_t id, const struct
                                 struct loss_arena *arena, struct registry_entry *out, struct loss_error *err)
 {
     sqlite3_stmt *q;
-    size_t        count = 0;
-    bool          row = true;
-    loss_status   status = start(s, SQL_KEY_ENTRIES, &q, err, "i", id);
+    size_t count = 0;
+    bool row = true;
+    loss_status status = start(s, SQL_KEY_ENTRIES, &q, err, "i", id);
     while (status == LOSS_OK && row) {
         struct registry_entry e;
         status = next_entry(s, q, &row, &e, err);
@@ -565,7 +565,7 @@ static loss_status sqlite_add(struct store *store, const struct registry_add *ad
                               struct registry_entry *out, struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
-    loss_status          status = begin_write(s, err);
+    loss_status status = begin_write(s, err);
     if (status == LOSS_OK) {
         status = add_all(s, adds, n, key, now, arena, out, err);
     }
@@ -599,8 +599,8 @@ static loss_status scan(struct sqlite_store *s, const struct store_range *range,
                         void *arg, struct loss_error *err)
 {
     sqlite3_stmt *q;
-    int64_t       registry = 0;
-    bool          row = true, more = true;
+    int64_t registry = 0;
+    bool row = true, more = true;
     LOSS_TRY(find_or_fail(s, range->registry, now, &registry, err));
     loss_status status = start_scan(s, registry, range, &q, err);
     while (status == LOSS_OK && q != NULL && row && more) {
@@ -635,14 +635,14 @@ static loss_status remove_range(struct sqlite_store *s, const struct store_range
                                 void *arg, uint64_t *removed, struct loss_error *err)
 {
     sqlite3_stmt *q;
-    int64_t       registry = 0;
-    uint64_t      count = 0;
-    bool          row = true;
+    int64_t registry = 0;
+    uint64_t count = 0;
+    bool row = true;
     LOSS_TRY(find_or_fail(s, range->registry, now, &registry, err));
     loss_status status = start_scan(s, registry, range, &q, err);
     while (status == LOSS_OK && q != NULL && row) {
         struct registry_entry e;
-        bool                  picked = false;
+        bool picked = false;
         status = next_entry(s, q, &row, &e, err);
         if (status == LOSS_OK && row) {
             status = pick(arg, &e, &picked, err);
@@ -662,8 +662,8 @@ static loss_status sqlite_remove(struct store *store, const struct store_range *
                                  void *arg, uint64_t *removed, struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
-    uint64_t             count = 0;
-    loss_status          status = begin_write(s, err);
+    uint64_t count = 0;
+    loss_status status = begin_write(s, err);
     if (status == LOSS_OK) {
         status = remove_range(s, range, now, pick, arg, &count, err);
     }
@@ -678,7 +678,7 @@ static loss_status show_infos(struct sqlite_store *s, sqlite3_stmt *q, store_vis
                               struct loss_error *err)
 {
     loss_status status = LOSS_OK;
-    bool        row = true, more = true;
+    bool row = true, more = true;
     while (status == LOSS_OK && row && more) {
         status = next_row(s, q, &row, err);
         struct registry_info info;
@@ -696,8 +696,8 @@ static loss_status sqlite_info(struct store *store, const char *registry, int64_
                                void *arg, struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
-    sqlite3_stmt        *q = NULL;
-    int64_t              id = 0;
+    sqlite3_stmt *q = NULL;
+    int64_t id = 0;
     pthread_mutex_lock(&s->lock);
     loss_status status = find_or_fail(s, registry, now, &id, err);
     if (status == LOSS_OK) {
@@ -715,7 +715,7 @@ static loss_status sqlite_infos(struct store *store, const char *after, int64_t 
                                 struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
-    sqlite3_stmt        *q;
+    sqlite3_stmt *q;
     pthread_mutex_lock(&s->lock);
     loss_status status = start(s, SQL_INFOS, &q, err, "iis", now, s->base.ttl, after);
     if (status == LOSS_OK) {
@@ -730,8 +730,8 @@ static loss_status sqlite_put(struct store *store, const char *registry, int64_t
                               struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
-    int64_t              id = 0;
-    loss_status          status = begin_write(s, err);
+    int64_t id = 0;
+    loss_status status = begin_write(s, err);
     if (status == LOSS_OK) {
         status = find_or_make(s, registry, now, &id, err);
     }
@@ -745,8 +745,8 @@ static loss_status sqlite_drop(struct store *store, const char *registry, int64_
                                struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
-    int64_t              id = 0, count = 0;
-    loss_status          status = begin_write(s, err);
+    int64_t id = 0, count = 0;
+    loss_status status = begin_write(s, err);
     if (status == LOSS_OK) {
         status = find_or_fail(s, registry, now, &id, err);
     }
@@ -766,7 +766,7 @@ static loss_status sqlite_drop(struct store *store, const char *registry, int64_
 static loss_status sqlite_expire(struct store *store, int64_t now, struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
-    loss_status          status = begin_write(s, err);
+    loss_status status = begin_write(s, err);
     if (status == LOSS_OK) {
         status = run(s, SQL_EXPIRE_REGISTRIES, err, "ii", now, s->base.ttl);
     }
@@ -782,7 +782,7 @@ static loss_status sqlite_ready(struct store *store, struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
     pthread_mutex_lock(&s->lock);
-    bool        failed = s->failed;
+    bool failed = s->failed;
     loss_status status = failed ? LOSS_OK : check_in_place(s, err);
     pthread_mutex_unlock(&s->lock);
     if (!failed) {
@@ -833,8 +833,8 @@ static loss_status make_parents(const char *path, struct loss_error *err)
         if (mkdir(copy, 0750) == 0) {
             sync_directory(parent);
         } else if (errno != EEXIST) {
-            status = loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "cannot make the directory %s: %s", copy,
-                               strerror(errno));
+            status =
+                loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "cannot make the directory %s: %s", copy, strerror(errno));
         }
         *slash = '/';
     }
@@ -865,12 +865,8 @@ static loss_status lock_out_others(struct sqlite_store *s, const char *path, str
 static int set_up(sqlite3 *db)
 {
     static const char *const pragmas[] = {
-        "PRAGMA synchronous = FULL",
-        "PRAGMA foreign_keys = ON",
-        "PRAGMA temp_store = MEMORY",
-        "PRAGMA trusted_schema = OFF",
-        "PRAGMA cell_size_check = ON",
-        "PRAGMA journal_size_limit = 67108864",
+        "PRAGMA synchronous = FULL",   "PRAGMA foreign_keys = ON",    "PRAGMA temp_store = MEMORY",
+        "PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON", "PRAGMA journal_size_limit = 67108864",
     };
     int rc = sqlite3_busy_timeout(db, BUSY_MS);
     sqlite3_extended_result_codes(db, 1);
@@ -885,13 +881,13 @@ static int set_up(sqlite3 *db)
 static loss_status ask_once(struct sqlite_store *s, const char *sql, char text[32], struct loss_error *err)
 {
     sqlite3_stmt *q = NULL;
-    int           rc = sqlite3_prepare_v2(s->db, sql, -1, &q, NULL);
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &q, NULL);
     if (rc == SQLITE_OK) {
         rc = sqlite3_step(q);
     }
     loss_status status = rc == SQLITE_ROW ? LOSS_OK : fail(s, rc, err);
     if (status == LOSS_OK) {
-        bool        short_of_memory = false;
+        bool short_of_memory = false;
         const char *value = text_of(q, 0, &short_of_memory);
         status = short_of_memory ? store_fail_memory(err) : LOSS_OK;
         snprintf(text, 32, "%s", short_of_memory ? "" : value);

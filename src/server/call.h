@@ -17,37 +17,37 @@
 
 struct call {
     struct loss_call loss;
-    const char      *registry;    /* NULL: none */
-    const char      *name;        /* NULL: the loss's canonical name */
-    const char      *collection;  /* NULL: the loss's own */
-    int64_t          step;        /* CALL_NO_STEP until call_check, which makes it 0 */
-    bool             accumulate;
+    const char *registry;   /* NULL: none */
+    const char *name;       /* NULL: the loss's canonical name */
+    const char *collection; /* NULL: the loss's own */
+    int64_t step;           /* CALL_NO_STEP until call_check, which makes it 0 */
+    bool accumulate;
 };
 
 #define CALL_NO_STEP (-1)
 
 struct call_answer {
-    struct loss_answer    loss;
-    bool                  has_entry;
+    struct loss_answer loss;
+    bool has_entry;
     struct registry_entry entry;
 };
 
 /* Fields that every loss takes beside its inputs and parameters. */
-#define CALL_FIELD_MAP(X) \
-    X(weights)            \
-    X(reduction)          \
-    X(gradients)          \
-    X(losses)             \
-    X(dtype)              \
-    X(weights_mask)       \
-    X(registry)           \
-    X(name)               \
-    X(collection)         \
-    X(step)               \
+#define CALL_FIELD_MAP(X)                                                                                              \
+    X(weights)                                                                                                         \
+    X(reduction)                                                                                                       \
+    X(gradients)                                                                                                       \
+    X(losses)                                                                                                          \
+    X(dtype)                                                                                                           \
+    X(weights_mask)                                                                                                    \
+    X(registry)                                                                                                        \
+    X(name)                                                                                                            \
+    X(collection)                                                                                                      \
+    X(step)                                                                                                            \
     X(accumulate)
 
 extern const char *const call_fields[];
-extern const size_t      n_call_fields;
+extern const size_t n_call_fields;
 
 /* All names a call of this loss may use, for messages and "nearest": inputs and parameters with aliases, call_fields.
  * How many there are; at most `max` are written. */
@@ -78,7 +78,7 @@ loss_status call_parse_dtype(const char *word, const char *pointer, loss_dtype *
 
 /* Ask for the gradients of all main inputs, or of one input by name or alias ("weights" too). After the inputs.
  * err  LOSS_INVALID_PARAMETER: no such input, or one that was not given; LOSS_NOT_DIFFERENTIABLE */
-void        call_want_gradients(struct call *call);
+void call_want_gradients(struct call *call);
 loss_status call_want_gradient(struct call *call, const char *name, const char *pointer, struct loss_error *err);
 
 /* What every format checks once the fields are there.

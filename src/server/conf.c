@@ -17,16 +17,16 @@
 typedef enum { OPTION_TEXT, OPTION_WORD, OPTION_COUNT, OPTION_BYTES, OPTION_SECONDS } option_type;
 
 struct option {
-    const char        *name;      /* "max-body": --max-body, LOSSD_MAX_BODY */
-    const char        *value;     /* what stands for its value in the help */
-    option_type        type;
-    size_t             offset;    /* of the field in struct conf */
-    const char        *fallback;  /* as a client of the command line would write it; NULL: none */
-    int64_t            min, max;
-    const char *const *words;     /* OPTION_WORD, NULL-terminated; the field is the index */
-    void (*automatic)(struct conf *c);  /* sets the field where the value is "auto" */
-    const char        *automatic_doc;
-    const char        *doc;
+    const char *name;  /* "max-body": --max-body, LOSSD_MAX_BODY */
+    const char *value; /* what stands for its value in the help */
+    option_type type;
+    size_t offset;        /* of the field in struct conf */
+    const char *fallback; /* as a client of the command line would write it; NULL: none */
+    int64_t min, max;
+    const char *const *words;          /* OPTION_WORD, NULL-terminated; the field is the index */
+    void (*automatic)(struct conf *c); /* sets the field where the value is "auto" */
+    const char *automatic_doc;
+    const char *doc;
 };
 
 static void auto_store(struct conf *c);
@@ -48,57 +48,169 @@ static const char *const isas[] = {"auto", "baseline", "x86-64-v3", "x86-64-v4",
 
 /* In the order of the help. A later "auto" may look at the fields before it. */
 static const struct option options[] = {
-    {.name = "listen", .value = "HOST:PORT", .type = OPTION_TEXT, .offset = FIELD(listen),
+    {.name = "listen",
+     .value = "HOST:PORT",
+     .type = OPTION_TEXT,
+     .offset = FIELD(listen),
      .fallback = "127.0.0.1:8080",
      .doc = "Where to listen. [::1]:8080 for IPv6, :8080 for every address of the machine, port 0 for any free port."},
-    {.name = "port", .value = "N", .type = OPTION_COUNT, .offset = FIELD(port), .min = 0, .max = 65535,
+    {.name = "port",
+     .value = "N",
+     .type = OPTION_COUNT,
+     .offset = FIELD(port),
+     .min = 0,
+     .max = 65535,
      .doc = "Short for --listen with another port."},
-    {.name = "store", .value = "URL", .type = OPTION_TEXT, .offset = FIELD(store), .fallback = "auto",
-     .automatic = auto_store, .automatic_doc = "sqlite:$XDG_DATA_HOME/lossd/registry.db",
+    {.name = "store",
+     .value = "URL",
+     .type = OPTION_TEXT,
+     .offset = FIELD(store),
+     .fallback = "auto",
+     .automatic = auto_store,
+     .automatic_doc = "sqlite:$XDG_DATA_HOME/lossd/registry.db",
      .doc = "Where registries are kept: sqlite:PATH, or memory, which forgets them at exit."},
-    {.name = "max-body", .value = "SIZE", .type = OPTION_BYTES, .offset = FIELD(max_body), .fallback = "256MiB",
-     .min = KIB, .max = TIB, .doc = "Largest request body."},
-    {.name = "max-depth", .value = "N", .type = OPTION_COUNT, .offset = FIELD(max_depth), .fallback = "64",
-     .min = 1, .max = 1024, .doc = "How deep JSON arrays and objects may nest."},
-    {.name = "memory-budget", .value = "SIZE", .type = OPTION_BYTES, .offset = FIELD(memory_budget),
-     .fallback = "auto", .min = MIB, .max = 64 * TIB, .automatic = auto_memory,
+    {.name = "max-body",
+     .value = "SIZE",
+     .type = OPTION_BYTES,
+     .offset = FIELD(max_body),
+     .fallback = "256MiB",
+     .min = KIB,
+     .max = TIB,
+     .doc = "Largest request body."},
+    {.name = "max-depth",
+     .value = "N",
+     .type = OPTION_COUNT,
+     .offset = FIELD(max_depth),
+     .fallback = "64",
+     .min = 1,
+     .max = 1024,
+     .doc = "How deep JSON arrays and objects may nest."},
+    {.name = "memory-budget",
+     .value = "SIZE",
+     .type = OPTION_BYTES,
+     .offset = FIELD(memory_budget),
+     .fallback = "auto",
+     .min = MIB,
+     .max = 64 * TIB,
+     .automatic = auto_memory,
      .automatic_doc = "half of the memory that the machine or its container has",
      .doc = "What all requests in flight may hold together; beyond it they are answered 503."},
-    {.name = "threads", .value = "N", .type = OPTION_COUNT, .offset = FIELD(threads), .fallback = "auto", .min = 1,
-     .max = 1024, .automatic = auto_threads, .automatic_doc = "the processors that affinity and cgroup leave",
+    {.name = "threads",
+     .value = "N",
+     .type = OPTION_COUNT,
+     .offset = FIELD(threads),
+     .fallback = "auto",
+     .min = 1,
+     .max = 1024,
+     .automatic = auto_threads,
+     .automatic_doc = "the processors that affinity and cgroup leave",
      .doc = "Threads that compute a large call."},
-    {.name = "http-threads", .value = "N", .type = OPTION_COUNT, .offset = FIELD(http_threads), .fallback = "auto",
-     .min = 1, .max = 256, .automatic = auto_http_threads, .automatic_doc = "as many as processors, at most 4",
+    {.name = "http-threads",
+     .value = "N",
+     .type = OPTION_COUNT,
+     .offset = FIELD(http_threads),
+     .fallback = "auto",
+     .min = 1,
+     .max = 256,
+     .automatic = auto_http_threads,
+     .automatic_doc = "as many as processors, at most 4",
      .doc = "Threads that read requests, write answers and compute small calls."},
-    {.name = "inline-elements", .value = "N", .type = OPTION_COUNT, .offset = FIELD(inline_elements),
-     .fallback = "32768", .min = 0, .max = GIB,
+    {.name = "inline-elements",
+     .value = "N",
+     .type = OPTION_COUNT,
+     .offset = FIELD(inline_elements),
+     .fallback = "32768",
+     .min = 0,
+     .max = GIB,
      .doc = "Calls of up to this many numbers are computed on the HTTP thread, without a hand-over."},
-    {.name = "queue-jobs", .value = "N", .type = OPTION_COUNT, .offset = FIELD(queue_jobs), .fallback = "256",
-     .min = 1, .max = 65536, .doc = "Calls that may wait to be computed; beyond it they are answered 503."},
-    {.name = "queue-bytes", .value = "SIZE", .type = OPTION_BYTES, .offset = FIELD(queue_bytes), .fallback = "auto",
-     .min = MIB, .max = 64 * TIB, .automatic = auto_queue_bytes, .automatic_doc = "--memory-budget",
+    {.name = "queue-jobs",
+     .value = "N",
+     .type = OPTION_COUNT,
+     .offset = FIELD(queue_jobs),
+     .fallback = "256",
+     .min = 1,
+     .max = 65536,
+     .doc = "Calls that may wait to be computed; beyond it they are answered 503."},
+    {.name = "queue-bytes",
+     .value = "SIZE",
+     .type = OPTION_BYTES,
+     .offset = FIELD(queue_bytes),
+     .fallback = "auto",
+     .min = MIB,
+     .max = 64 * TIB,
+     .automatic = auto_queue_bytes,
+     .automatic_doc = "--memory-budget",
      .doc = "What calls that wait to be computed may hold together."},
-    {.name = "connection-limit", .value = "N", .type = OPTION_COUNT, .offset = FIELD(connection_limit),
-     .fallback = "10000", .min = 16, .max = 1000000, .doc = "Connections at a time; more wait to be accepted."},
-    {.name = "connection-timeout", .value = "TIME", .type = OPTION_SECONDS, .offset = FIELD(connection_timeout),
-     .fallback = "60s", .min = 1, .max = DAY, .doc = "A connection on which nothing moves for this long is closed."},
-    {.name = "drain-delay", .value = "TIME", .type = OPTION_SECONDS, .offset = FIELD(drain_delay), .fallback = "0s",
-     .min = 0, .max = 3600,
+    {.name = "connection-limit",
+     .value = "N",
+     .type = OPTION_COUNT,
+     .offset = FIELD(connection_limit),
+     .fallback = "10000",
+     .min = 16,
+     .max = 1000000,
+     .doc = "Connections at a time; more wait to be accepted."},
+    {.name = "connection-timeout",
+     .value = "TIME",
+     .type = OPTION_SECONDS,
+     .offset = FIELD(connection_timeout),
+     .fallback = "60s",
+     .min = 1,
+     .max = DAY,
+     .doc = "A connection on which nothing moves for this long is closed."},
+    {.name = "drain-delay",
+     .value = "TIME",
+     .type = OPTION_SECONDS,
+     .offset = FIELD(drain_delay),
+     .fallback = "0s",
+     .min = 0,
+     .max = 3600,
      .doc = "How long to go on taking work after SIGTERM, while /readyz already says 503: time for a load balancer to "
             "notice."},
-    {.name = "drain-timeout", .value = "TIME", .type = OPTION_SECONDS, .offset = FIELD(drain_timeout),
-     .fallback = "30s", .min = 0, .max = DAY, .doc = "How long to wait, then, for calls in flight."},
-    {.name = "registry-ttl", .value = "TIME", .type = OPTION_SECONDS, .offset = FIELD(registry_ttl), .fallback = "0s",
-     .min = 0, .max = 36500 * DAY,
+    {.name = "drain-timeout",
+     .value = "TIME",
+     .type = OPTION_SECONDS,
+     .offset = FIELD(drain_timeout),
+     .fallback = "30s",
+     .min = 0,
+     .max = DAY,
+     .doc = "How long to wait, then, for calls in flight."},
+    {.name = "registry-ttl",
+     .value = "TIME",
+     .type = OPTION_SECONDS,
+     .offset = FIELD(registry_ttl),
+     .fallback = "0s",
+     .min = 0,
+     .max = 36500 * DAY,
      .doc = "A registry that sets no time of its own is forgotten this long after its last write; 0 keeps it."},
-    {.name = "idempotency-ttl", .value = "TIME", .type = OPTION_SECONDS, .offset = FIELD(idempotency_ttl),
-     .fallback = "24h", .min = 60, .max = 365 * DAY, .doc = "How long an Idempotency-Key is remembered."},
-    {.name = "isa", .value = "NAME", .type = OPTION_WORD, .offset = FIELD(isa), .fallback = "auto", .words = isas,
+    {.name = "idempotency-ttl",
+     .value = "TIME",
+     .type = OPTION_SECONDS,
+     .offset = FIELD(idempotency_ttl),
+     .fallback = "24h",
+     .min = 60,
+     .max = 365 * DAY,
+     .doc = "How long an Idempotency-Key is remembered."},
+    {.name = "isa",
+     .value = "NAME",
+     .type = OPTION_WORD,
+     .offset = FIELD(isa),
+     .fallback = "auto",
+     .words = isas,
      .doc = "Instruction set of the kernels; all give the same bits. auto takes the widest that the machine has."},
-    {.name = "log-format", .value = "FORMAT", .type = OPTION_WORD, .offset = FIELD(log_format), .fallback = "auto",
-     .words = log_formats, .doc = "Lines on standard error. auto is text on a terminal and json elsewhere."},
-    {.name = "log-level", .value = "LEVEL", .type = OPTION_WORD, .offset = FIELD(log_level), .fallback = "info",
-     .words = log_levels, .doc = "Least important lines to write; requests are info."},
+    {.name = "log-format",
+     .value = "FORMAT",
+     .type = OPTION_WORD,
+     .offset = FIELD(log_format),
+     .fallback = "auto",
+     .words = log_formats,
+     .doc = "Lines on standard error. auto is text on a terminal and json elsewhere."},
+    {.name = "log-level",
+     .value = "LEVEL",
+     .type = OPTION_WORD,
+     .offset = FIELD(log_level),
+     .fallback = "info",
+     .words = log_levels,
+     .doc = "Least important lines to write; requests are info."},
 };
 #define N_OPTIONS (sizeof options / sizeof options[0])
 
@@ -116,7 +228,7 @@ static void auto_store(struct conf *c)
 {
     const char *data = getenv("XDG_DATA_HOME");
     const char *home = getenv("HOME");
-    int         n;
+    int n;
 
     if (data != NULL && data[0] == '/') {
         n = snprintf(c->store_path, sizeof c->store_path, "sqlite:%s/lossd/registry.db", data);
@@ -152,12 +264,11 @@ static void auto_queue_bytes(struct conf *c)
 
 struct unit {
     const char *name;
-    int64_t     factor;
+    int64_t factor;
 };
-static const struct unit byte_units[] = {{"", 1},        {"b", 1},      {"k", KIB},        {"kib", KIB},
-                                         {"kb", 1000},   {"m", MIB},    {"mib", MIB},      {"mb", 1000000},
-                                         {"g", GIB},     {"gib", GIB},  {"gb", 1000000000}, {"t", TIB},
-                                         {"tib", TIB},   {NULL, 0}};
+static const struct unit byte_units[] = {
+    {"", 1},         {"b", 1},   {"k", KIB},   {"kib", KIB},       {"kb", 1000}, {"m", MIB},   {"mib", MIB},
+    {"mb", 1000000}, {"g", GIB}, {"gib", GIB}, {"gb", 1000000000}, {"t", TIB},   {"tib", TIB}, {NULL, 0}};
 static const struct unit time_units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", DAY}, {NULL, 0}};
 static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
 
@@ -194,7 +305,9 @@ static void format_quantity(const struct option *o, int64_t v, char *buf, size_t
     static const struct unit times[] = {{"d", DAY}, {"h", 3600}, {"m", 60}, {"s", 1}, {NULL, 0}};
     static const struct unit plain[] = {{NULL, 0}};
 
-    for (const struct unit *u = o->type == OPTION_BYTES ? bytes : o->type == OPTION_SECONDS ? times : plain;
+    for (const struct unit *u = o->type == OPTION_BYTES     ? bytes
+                                : o->type == OPTION_SECONDS ? times
+                                                            : plain;
          u->name != NULL; u++) {
         if (v >= u->factor && v % u->factor == 0) {
             snprintf(buf, size, "%" PRId64 "%s", v / u->factor, u->name);
@@ -287,10 +400,11 @@ static void complain_value(FILE *errors, const char *who, const struct option *o
 static void complain_name(FILE *errors, const char *argument)
 {
     const char *names[N_OPTIONS];
-    char        word[64];
+    char word[64];
 
     if (strncmp(argument, "--", 2) != 0) {
-        fprintf(errors, "lossd: unexpected argument \"%s\"; options are written --name VALUE (see lossd serve --help)\n",
+        fprintf(errors,
+                "lossd: unexpected argument \"%s\"; options are written --name VALUE (see lossd serve --help)\n",
                 argument);
         return;
     }
@@ -329,9 +443,9 @@ static bool apply_port(struct conf *c)
         return true;
     }
     const char *colon = strrchr(c->listen, ':');
-    int         host = colon == NULL ? (int)strlen(c->listen) : (int)(colon - c->listen);
-    char        at[sizeof c->listen_at];
-    int         n = snprintf(at, sizeof at, "%.*s:%" PRId64, host, c->listen, c->port);
+    int host = colon == NULL ? (int)strlen(c->listen) : (int)(colon - c->listen);
+    char at[sizeof c->listen_at];
+    int n = snprintf(at, sizeof at, "%.*s:%" PRId64, host, c->listen, c->port);
 
     c->port = -1;
     if (n >= (int)sizeof at) {
@@ -345,7 +459,7 @@ static bool apply_port(struct conf *c)
 static bool load_environment(struct conf *c, FILE *errors)
 {
     for (size_t i = 0; i < N_OPTIONS; i++) {
-        char        name[64];
+        char name[64];
         const char *text;
 
         env_name(&options[i], name, sizeof name);
@@ -361,9 +475,9 @@ static bool load_environment(struct conf *c, FILE *errors)
 static bool load_flags(struct conf *c, int argc, char **argv, FILE *errors)
 {
     for (int i = 1; i < argc; i++) {
-        const char          *value = NULL;
+        const char *value = NULL;
         const struct option *o = find_option(argv[i], &value);
-        char                 who[64];
+        char who[64];
 
         if (o == NULL) {
             complain_name(errors, argv[i]);
@@ -404,8 +518,8 @@ bool conf_load(struct conf *c, int argc, char **argv, FILE *errors)
         return false;
     }
     for (size_t i = 0; i < N_OPTIONS; i++) {
-        bool unset = options[i].type == OPTION_TEXT ? *text_field(c, &options[i]) == NULL
-                                                    : *number_field(c, &options[i]) < 0;
+        bool unset =
+            options[i].type == OPTION_TEXT ? *text_field(c, &options[i]) == NULL : *number_field(c, &options[i]) < 0;
         if (unset && options[i].automatic != NULL) {
             options[i].automatic(c);
         }
@@ -417,7 +531,7 @@ void conf_help(FILE *out)
 {
     for (size_t i = 0; i < N_OPTIONS; i++) {
         const struct option *o = &options[i];
-        char                 name[64];
+        char name[64];
 
         env_name(o, name, sizeof name);
         fprintf(out, "  --%s %s\n      %s\n      ", o->name, o->value, o->doc);

@@ -19,17 +19,17 @@ enum { CONF_LEVEL_ERROR, CONF_LEVEL_WARNING, CONF_LEVEL_INFO };
 
 /* Numbers are int64_t throughout, so that one table can set them all. Times are seconds. */
 struct conf {
-    const char *listen;  /* "127.0.0.1:8080", "[::1]:0" */
-    const char *store;   /* what registry_open takes */
-    int64_t     max_body, max_depth, inline_elements;
-    int64_t     memory_budget, queue_jobs, queue_bytes;
-    int64_t     threads, http_threads;
-    int64_t     connection_limit, connection_timeout;
-    int64_t     drain_delay, drain_timeout;
-    int64_t     registry_ttl, idempotency_ttl;
-    int64_t     log_format, log_level, isa, port;
-    char        listen_at[320];              /* behind `listen` where --port was given */
-    char        store_path[CONF_PATH_MAX];   /* behind `store` where it is the default */
+    const char *listen; /* "127.0.0.1:8080", "[::1]:0" */
+    const char *store;  /* what registry_open takes */
+    int64_t max_body, max_depth, inline_elements;
+    int64_t memory_budget, queue_jobs, queue_bytes;
+    int64_t threads, http_threads;
+    int64_t connection_limit, connection_timeout;
+    int64_t drain_delay, drain_timeout;
+    int64_t registry_ttl, idempotency_ttl;
+    int64_t log_format, log_level, isa, port;
+    char listen_at[320];            /* behind `listen` where --port was given */
+    char store_path[CONF_PATH_MAX]; /* behind `store` where it is the default */
 };
 
 /* Fill *c from the defaults, the environment and argv[1..]. False: what is wrong, the nearest option and what would

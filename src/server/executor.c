@@ -10,20 +10,20 @@
 
 struct job {
     void (*work)(void *);
-    void  *arg;
+    void *arg;
     size_t bytes;
 };
 
 struct executor {
-    pthread_mutex_t mutex;    /* guards what follows but `length` */
-    pthread_cond_t  arrived;
-    bool            stopping;
-    size_t          first, waiting;  /* of the ring */
-    size_t          bytes;           /* held by jobs waiting or running */
-    size_t          max_jobs, max_bytes;
-    struct job     *ring;
-    atomic_size_t   length;          /* jobs waiting or running */
-    pthread_t       thread;
+    pthread_mutex_t mutex; /* guards what follows but `length` */
+    pthread_cond_t arrived;
+    bool stopping;
+    size_t first, waiting; /* of the ring */
+    size_t bytes;          /* held by jobs waiting or running */
+    size_t max_jobs, max_bytes;
+    struct job *ring;
+    atomic_size_t length; /* jobs waiting or running */
+    pthread_t thread;
 };
 
 /* The next job; false: stopping, and none is left. */
@@ -48,7 +48,7 @@ static bool next_job(struct executor *e, struct job *job)
 static void *run(void *arg)
 {
     struct executor *e = arg;
-    struct job       job;
+    struct job job;
 
     while (next_job(e, &job)) {
         job.work(job.arg);
@@ -63,7 +63,7 @@ static void *run(void *arg)
 struct executor *executor_new(const char *name, size_t max_jobs, size_t max_bytes)
 {
     struct executor *e = calloc(1, sizeof *e);
-    struct job      *ring = calloc(max_jobs, sizeof *ring);
+    struct job *ring = calloc(max_jobs, sizeof *ring);
 
     if (e == NULL || ring == NULL) {
         goto out;

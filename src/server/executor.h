@@ -15,8 +15,8 @@ struct executor;
 
 struct executor *executor_new(const char *name, size_t max_jobs, size_t max_bytes); /* NULL: no memory or thread */
 /* Run work(arg) on the executor's thread. `bytes` is what the job holds in memory. False: full or stopping. */
-bool   executor_submit(struct executor *e, void (*work)(void *), void *arg, size_t bytes);
-size_t executor_length(const struct executor *e);  /* jobs waiting or running */
-void   executor_free(struct executor *e);          /* works off what is queued, then ends; NULL is fine */
+bool executor_submit(struct executor *e, void (*work)(void *), void *arg, size_t bytes);
+size_t executor_length(const struct executor *e); /* jobs waiting or running */
+void executor_free(struct executor *e);           /* works off what is queued, then ends; NULL is fine */
 
 #endif

@@ -35,7 +35,7 @@ static bool visible(const char *s, size_t most)
 static void random_id(unsigned char id[16])
 {
     static _Thread_local unsigned char pool[4096];
-    static _Thread_local size_t        left;
+    static _Thread_local size_t left;
 
     if (left < 16) {
         size_t got = 0;
@@ -52,8 +52,8 @@ static void random_id(unsigned char id[16])
 static const char *make_id(struct loss_arena *arena)
 {
     static const char hex[] = "0123456789abcdef";
-    unsigned char     id[16];
-    char             *text = loss_arena_alloc(arena, 33, 1);
+    unsigned char id[16];
+    char *text = loss_arena_alloc(arena, 33, 1);
 
     if (text != NULL) {
         random_id(id);
@@ -117,7 +117,7 @@ static loss_status find_route(struct request *q, struct loss_error *err)
 static loss_status unknown_query(const struct request *q, const char *name, struct loss_error *err)
 {
     const char *const *known = q->route->query;
-    size_t             n = 0;
+    size_t n = 0;
 
     while (known != NULL && known[n] != NULL) {
         n++;
@@ -135,7 +135,7 @@ static loss_status unknown_query(const struct request *q, const char *name, stru
 static loss_status check_query(const struct request *q, struct loss_error *err)
 {
     for (size_t i = 0; i < q->n_query; i++) {
-        const char        *name = q->query[i].name;
+        const char *name = q->query[i].name;
         const char *const *known = q->route->query;
 
         while (known != NULL && *known != NULL && strcmp(*known, name) != 0) {
@@ -161,8 +161,8 @@ static loss_status check_query(const struct request *q, struct loss_error *err)
 static loss_status read_deadline(struct request *q, struct loss_error *err)
 {
     static const char name[] = "X-Request-Timeout-Ms";
-    const char       *text = request_header(q, name);
-    size_t            digits = text == NULL ? 0 : strspn(text, "0123456789");
+    const char *text = request_header(q, name);
+    size_t digits = text == NULL ? 0 : strspn(text, "0123456789");
 
     if (text == NULL) {
         return LOSS_OK;

@@ -34,51 +34,51 @@
 #define REPLY_BLOCK (32 << 10)
 #define SMALL_BODY (1 << 20)
 #define MAX_HEADERS 100
-#define PEEK_US 5000                 /* between looks at whether the client is still there */
+#define PEEK_US 5000 /* between looks at whether the client is still there */
 #define SERVER_NAME "lossd/" LOSSD_VERSION
 
 struct http {
-    struct server     *server;
+    struct server *server;
     struct MHD_Daemon *daemon;
     struct linger_set *linger;
-    int                listen_fd;   /* after http_refuse; else -1 */
-    atomic_bool        refusing, abandoned;
-    atomic_size_t      suspended;
+    int listen_fd; /* after http_refuse; else -1 */
+    atomic_bool refusing, abandoned;
+    atomic_size_t suspended;
 };
 
 typedef enum {
-    PHASE_HEAD,     /* the head is not complete */
-    PHASE_BODY,     /* the body arrives */
-    PHASE_REFUSED,  /* the reply is there, what is left of the body is dropped */
-    PHASE_STEPS,    /* the route works, here or on an executor */
-    PHASE_REPLY,    /* the reply is there, to be queued */
+    PHASE_HEAD,    /* the head is not complete */
+    PHASE_BODY,    /* the body arrives */
+    PHASE_REFUSED, /* the reply is there, what is left of the body is dropped */
+    PHASE_STEPS,   /* the route works, here or on an executor */
+    PHASE_REPLY,   /* the reply is there, to be queued */
     PHASE_QUEUED,
 } exchange_phase;
 
 /* A request with its reply and what only this file needs of it; in the request's arena. */
 struct exchange {
-    struct request         request;  /* first: routes see this alone */
-    struct http           *http;
+    struct request request; /* first: routes see this alone */
+    struct http *http;
     struct MHD_Connection *connection;
-    int                    fd;
-    exchange_phase         phase;
-    bool                   counted;      /* in the metrics' requests in flight */
-    bool                   has_body;
-    bool                   linger;       /* the client may still be sending when the answer is out */
-    bool                   stored;       /* a step on the store executor has run: too late to refuse */
-    bool                   has_length;
-    uint64_t               length;       /* Content-Length */
-    uint64_t               dropped;      /* bytes of body since it was refused */
-    int64_t                refused_at;
-    char                  *collected;    /* body of a small request */
-    size_t                 capacity;
-    uint64_t               sent;         /* bytes of a reply that is printed as it drains */
-    loss_status            failure;
-    atomic_bool            gone;         /* the client has left */
-    atomic_int_fast64_t    peeked;       /* when we last looked */
-    struct sha256_ctx      fingerprint;
-    struct reply           reply;
-    struct loss_error      error;
+    int fd;
+    exchange_phase phase;
+    bool counted; /* in the metrics' requests in flight */
+    bool has_body;
+    bool linger; /* the client may still be sending when the answer is out */
+    bool stored; /* a step on the store executor has run: too late to refuse */
+    bool has_length;
+    uint64_t length;  /* Content-Length */
+    uint64_t dropped; /* bytes of body since it was refused */
+    int64_t refused_at;
+    char *collected; /* body of a small request */
+    size_t capacity;
+    uint64_t sent; /* bytes of a reply that is printed as it drains */
+    loss_status failure;
+    atomic_bool gone;           /* the client has left */
+    atomic_int_fast64_t peeked; /* when we last looked */
+    struct sha256_ctx fingerprint;
+    struct reply reply;
+    struct loss_error error;
 };
 
 /* --- what routes ask of a request --- */
@@ -106,7 +106,7 @@ const char *request_header(const struct request *q, const char *name)
 /* Everything that arrived was read, and no more will come. */
 static bool peer_closed(int fd)
 {
-    char    byte;
+    char byte;
     ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
     return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
@@ -132,7 +132,7 @@ static bool client_gone(struct exchange *x, int64_t now)
 bool request_cancelled(void *q)
 {
     struct exchange *x = exchange_of(q);
-    int64_t          now = machine_clock();
+    int64_t now = machine_clock();
 
     return (x->request.deadline != 0 && now >= x->request.deadline) || client_gone(x, now) ||
            atomic_load_explicit(&x->http->abandoned, memory_order_relaxed);
@@ -149,8 +149,8 @@ static void set_problem(struct exchange *x)
 static ssize_t read_more(void *cls, uint64_t pos, char *buf, size_t max)
 {
     struct exchange *x = cls;
-    int64_t          begun = machine_clock();
-    size_t           n = x->reply.more(x->reply.state, buf, max);
+    int64_t begun = machine_clock();
+    size_t n = x->reply.more(x->reply.state, buf, max);
 
     (void)pos;
     x->request.times.encode += machine_clock() - begun;
@@ -171,7 +171,7 @@ static struct MHD_Response *make_response(struct exchange *x)
 static enum MHD_Result queue_reply(struct exchange *x)
 {
     struct MHD_Response *response = make_response(x);
-    const struct reply  *r = &x->reply;
+    const struct reply *r = &x->reply;
 
     if (response == NULL) {
         return MHD_NO;
@@ -208,28 +208,28 @@ static enum MHD_Result queue_reply_and_close(struct exchange *x)
 static enum MHD_Result send_reply_and_close(struct exchange *x)
 {
     const struct reply *r = &x->reply;
-    char                head[2048], date[64], fields[512] = "";
-    time_t              now = time(NULL);
-    struct tm           calendar;
-    size_t              used = 0;
+    char head[2048], date[64], fields[512] = "";
+    time_t now = time(NULL);
+    struct tm calendar;
+    size_t used = 0;
 
     gmtime_r(&now, &calendar);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &calendar);
     for (size_t i = 0; i < r->n_headers && used < sizeof fields; i++) {
-        used += (size_t)snprintf(fields + used, sizeof fields - used, "%s: %s\r\n", r->header[i].name,
-                                 r->header[i].value);
+        used +=
+            (size_t)snprintf(fields + used, sizeof fields - used, "%s: %s\r\n", r->header[i].name, r->header[i].value);
     }
-    int n = snprintf(head, sizeof head,
-                     "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\nServer: " SERVER_NAME "\r\nX-Request-Id: %s\r\n"
-                     "%s%s%sContent-Type: %s\r\nContent-Length: %zu\r\n%s\r\n",
-                     r->status, MHD_get_reason_phrase_for((unsigned)r->status), date, x->request.request_id,
-                     x->request.traceparent != NULL ? "traceparent: " : "",
-                     x->request.traceparent != NULL ? x->request.traceparent : "",
-                     x->request.traceparent != NULL ? "\r\n" : "", r->content_type, r->size,
-                     used < sizeof fields ? fields : "");
-    struct iovec  parts[2] = {{head, (size_t)n}, {(void *)(uintptr_t)r->body, r->size}};
+    int n = snprintf(
+        head, sizeof head,
+        "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\nServer: " SERVER_NAME "\r\nX-Request-Id: %s\r\n"
+        "%s%s%sContent-Type: %s\r\nContent-Length: %zu\r\n%s\r\n",
+        r->status, MHD_get_reason_phrase_for((unsigned)r->status), date, x->request.request_id,
+        x->request.traceparent != NULL ? "traceparent: " : "",
+        x->request.traceparent != NULL ? x->request.traceparent : "", x->request.traceparent != NULL ? "\r\n" : "",
+        r->content_type, r->size, used < sizeof fields ? fields : "");
+    struct iovec parts[2] = {{head, (size_t)n}, {(void *)(uintptr_t)r->body, r->size}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    ssize_t       written = sendmsg(x->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t written = sendmsg(x->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 
     (void)written; /* a client that is gone needs no answer */
     x->phase = PHASE_QUEUED;
@@ -240,8 +240,8 @@ static enum MHD_Result send_reply_and_close(struct exchange *x)
 /* --- the head --- */
 
 struct framing {
-    unsigned    headers, lengths, codings, hosts;
-    bool        odd_name;
+    unsigned headers, lengths, codings, hosts;
+    bool odd_name;
     const char *length, *coding;
 };
 
@@ -300,7 +300,7 @@ static loss_status check_framing(struct exchange *x, struct loss_error *err)
 static uint64_t body_limit(const struct exchange *x)
 {
     const struct route *route = x->request.route;
-    uint64_t            most = (uint64_t)x->http->server->conf->max_body;
+    uint64_t most = (uint64_t)x->http->server->conf->max_body;
 
     return route != NULL && route->body == BODY_STREAM ? most : most < SMALL_BODY ? most : SMALL_BODY;
 }
@@ -329,7 +329,7 @@ static bool is_work(const struct route *route)
 static void begin_fingerprint(struct exchange *x)
 {
     const struct request *q = &x->request;
-    const char *const     parts[] = {q->method, q->target, q->content_type};
+    const char *const parts[] = {q->method, q->target, q->content_type};
 
     sha256_init(&x->fingerprint);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
@@ -372,7 +372,7 @@ static bool too_much_left(const struct exchange *x)
 static enum MHD_Result take_head(struct exchange *x, const char *method)
 {
     struct request *q = &x->request;
-    bool            broken;
+    bool broken;
 
     q->method = method;
     q->times.begun = machine_clock();
@@ -403,7 +403,7 @@ static loss_status collect(struct exchange *x, const char *bytes, size_t n, stru
 
     if (x->capacity - size <= n) {
         size_t more = x->has_length ? (size_t)x->length + 1 : 2 * (size + n) + 1;
-        char  *grown = loss_arena_resize(x->request.arena, x->collected, more);
+        char *grown = loss_arena_resize(x->request.arena, x->collected, more);
         if (grown == NULL) {
             return loss_fail(err, LOSS_OVERLOADED, "", "no memory for the body now");
         }
@@ -422,9 +422,9 @@ static loss_status deadline_passed(struct loss_error *err)
 
 static loss_status accept_piece(struct exchange *x, const char *bytes, size_t n, struct loss_error *err)
 {
-    struct request     *q = &x->request;
+    struct request *q = &x->request;
     const struct route *route = q->route;
-    loss_status         status = LOSS_OK;
+    loss_status status = LOSS_OK;
 
     if (q->body_size + n > body_limit(x)) {
         return body_too_large(x, q->body_size + n, err);
@@ -497,8 +497,9 @@ static void run_steps(struct exchange *x, request_next place)
 
 static void set_overloaded(struct exchange *x)
 {
-    loss_fail(&x->error, LOSS_OVERLOADED, "", "too many calls are waiting; the server's options --queue-jobs and "
-                                              "--queue-bytes set the limit");
+    loss_fail(&x->error, LOSS_OVERLOADED, "",
+              "too many calls are waiting; the server's options --queue-jobs and "
+              "--queue-bytes set the limit");
     set_problem(x);
     x->request.next = NEXT_DONE;
 }
@@ -508,7 +509,7 @@ static void work(void *arg);
 static bool submit(struct exchange *x)
 {
     const struct server *server = x->http->server;
-    struct executor     *e = x->request.next == NEXT_COMPUTE ? server->compute : server->store;
+    struct executor *e = x->request.next == NEXT_COMPUTE ? server->compute : server->store;
 
     return executor_submit(e, work, x, loss_arena_used(x->request.arena));
 }
@@ -516,8 +517,8 @@ static bool submit(struct exchange *x)
 /* On an executor: run what belongs there, then pass the request on. After that it may be gone. */
 static void work(void *arg)
 {
-    struct exchange       *x = arg;
-    struct http           *http = x->http;
+    struct exchange *x = arg;
+    struct http *http = x->http;
     struct MHD_Connection *connection = x->connection;
 
     run_steps(x, x->request.next);
@@ -534,7 +535,7 @@ static void work(void *arg)
 /* Suspended first: the executor may be done with it before submit has returned. */
 static enum MHD_Result hand_over(struct exchange *x)
 {
-    struct http           *http = x->http;
+    struct http *http = x->http;
     struct MHD_Connection *connection = x->connection;
 
     atomic_fetch_add(&http->suspended, 1);
@@ -605,11 +606,11 @@ static char no_memory;
  * request_completed, also where libmicrohttpd answers a broken head by itself. */
 static void *request_begun(void *cls, const char *target, struct MHD_Connection *connection)
 {
-    struct http        *http = cls;
+    struct http *http = cls;
     struct loss_budget *budget = &http->server->budget;
-    struct loss_arena  *arena = loss_arena_new(budget->limit, budget);
-    struct exchange    *x = arena != NULL ? loss_arena_alloc(arena, sizeof *x, _Alignof(struct exchange)) : NULL;
-    const char         *copy = x != NULL ? loss_arena_copy(arena, target, strlen(target)) : NULL;
+    struct loss_arena *arena = loss_arena_new(budget->limit, budget);
+    struct exchange *x = arena != NULL ? loss_arena_alloc(arena, sizeof *x, _Alignof(struct exchange)) : NULL;
+    const char *copy = x != NULL ? loss_arena_copy(arena, target, strlen(target)) : NULL;
 
     if (copy == NULL) {
         loss_arena_free(arena);
@@ -628,10 +629,10 @@ static void *request_begun(void *cls, const char *target, struct MHD_Connection 
 
 static enum MHD_Result answer_without_memory(struct MHD_Connection *connection)
 {
-    static char          body[] = "{\"type\":\"/problems/overloaded\",\"title\":\"The server has too much to do\","
-                                  "\"status\":503,\"detail\":\"no memory for another request now\","
-                                  "\"code\":\"overloaded\"}";
-    const char          *id = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "X-Request-Id");
+    static char body[] = "{\"type\":\"/problems/overloaded\",\"title\":\"The server has too much to do\","
+                         "\"status\":503,\"detail\":\"no memory for another request now\","
+                         "\"code\":\"overloaded\"}";
+    const char *id = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "X-Request-Id");
     struct MHD_Response *response = MHD_create_response_from_buffer(sizeof body - 1, body, MHD_RESPMEM_PERSISTENT);
 
     if (response == NULL) {
@@ -647,9 +648,8 @@ static enum MHD_Result answer_without_memory(struct MHD_Connection *connection)
     return queued;
 }
 
-static enum MHD_Result request_handle(void *cls, struct MHD_Connection *connection, const char *url,
-                                      const char *method, const char *version, const char *bytes, size_t *n,
-                                      void **context)
+static enum MHD_Result request_handle(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+                                      const char *version, const char *bytes, size_t *n, void **context)
 {
     (void)cls;
     (void)url;
@@ -675,15 +675,17 @@ static void linger_on(struct http *http, struct MHD_Connection *connection)
 static void account(struct exchange *x, bool complete)
 {
     const struct request *q = &x->request;
-    bool                  gone = atomic_load(&x->gone) || (!complete && !x->linger);
-    int64_t               total = machine_clock() - q->times.begun;
-    bool                  body = strcmp(q->method, "HEAD") != 0;
-    uint64_t              bytes_out = x->reply.more != NULL ? x->sent : body ? x->reply.size : 0;
-    struct log_request    line = {.request = q,
-                                  .status = gone ? 0 : x->reply.status,
-                                  .code = gone ? "client_gone" : x->failure != LOSS_OK ? loss_status_slug(x->failure) : NULL,
-                                  .bytes_out = gone ? x->sent : bytes_out,
-                                  .total_us = total};
+    bool gone = atomic_load(&x->gone) || (!complete && !x->linger);
+    int64_t total = machine_clock() - q->times.begun;
+    bool body = strcmp(q->method, "HEAD") != 0;
+    uint64_t bytes_out = x->reply.more != NULL ? x->sent : body ? x->reply.size : 0;
+    struct log_request line = {.request = q,
+                               .status = gone ? 0 : x->reply.status,
+                               .code = gone                    ? "client_gone"
+                                       : x->failure != LOSS_OK ? loss_status_slug(x->failure)
+                                                               : NULL,
+                               .bytes_out = gone ? x->sent : bytes_out,
+                               .total_us = total};
 
     metrics_end(x->http->server->metrics, q, line.status, line.bytes_out, total);
     log_request(&line);
@@ -692,7 +694,7 @@ static void account(struct exchange *x, bool complete)
 static void request_completed(void *cls, struct MHD_Connection *connection, void **context,
                               enum MHD_RequestTerminationCode code)
 {
-    struct http     *http = cls;
+    struct http *http = cls;
     struct exchange *x = *context;
 
     *context = NULL;
@@ -716,24 +718,20 @@ static void request_completed(void *cls, struct MHD_Connection *connection, void
 
 static struct MHD_Daemon *start_daemon(struct http *h, int listen_fd)
 {
-    const struct conf  *conf = h->server->conf;
-    unsigned            flags = MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
+    const struct conf *conf = h->server->conf;
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
     struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)conf->http_threads, NULL},
                                     {MHD_OPTION_END, 0, NULL}};
 
     if (conf->http_threads == 1) {
         pool[0] = pool[1]; /* one thread is no pool */
     }
-    return MHD_start_daemon(flags, 0, NULL, NULL, request_handle, h,
-                            MHD_OPTION_ARRAY, pool,
-                            MHD_OPTION_LISTEN_SOCKET, listen_fd,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+    return MHD_start_daemon(flags, 0, NULL, NULL, request_handle, h, MHD_OPTION_ARRAY, pool, MHD_OPTION_LISTEN_SOCKET,
+                            listen_fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
                             MHD_OPTION_CONNECTION_LIMIT, (unsigned)conf->connection_limit,
                             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)conf->connection_timeout,
-                            MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                            MHD_OPTION_URI_LOG_CALLBACK, request_begun, h,
-                            MHD_OPTION_NOTIFY_COMPLETED, request_completed, h,
-                            MHD_OPTION_END);
+                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, request_begun, h,
+                            MHD_OPTION_NOTIFY_COMPLETED, request_completed, h, MHD_OPTION_END);
 }
 
 struct http *http_start(struct server *server, int listen_fd)

@@ -24,12 +24,12 @@ struct route;
 typedef enum { NEXT_HERE, NEXT_COMPUTE, NEXT_STORE, NEXT_DONE } request_next;
 
 struct query_field {
-    const char *name, *value;  /* percent-decoded, UTF-8 checked, no NUL inside */
+    const char *name, *value; /* percent-decoded, UTF-8 checked, no NUL inside */
 };
 
 /* Where a request's time went, microseconds; log.c and metrics.c read it. */
 struct request_times {
-    int64_t begun, read, decode, compute, store, encode;  /* begun: monotonic clock at the head; the others: durations */
+    int64_t begun, read, decode, compute, store, encode; /* begun: monotonic clock at the head; the others: durations */
 };
 
 struct reply_header {
@@ -37,41 +37,41 @@ struct reply_header {
 };
 
 struct reply {
-    int                 status;
-    const char         *content_type;
-    const char         *body;     /* in the request's arena */
-    size_t              size;
+    int status;
+    const char *content_type;
+    const char *body; /* in the request's arena */
+    size_t size;
     /* Or, instead of body, a reply that is printed as the socket drains: write at most `max` bytes (max >= 64) into buf; the number
      * written, 0 at the end. Called from the HTTP thread. */
-    size_t            (*more)(void *state, char *buf, size_t max);
-    void               *state;
+    size_t (*more)(void *state, char *buf, size_t max);
+    void *state;
     struct reply_header header[8];
-    size_t              n_headers;
+    size_t n_headers;
 };
 
 struct request {
-    struct loss_arena        *arena;       /* lives until the reply is sent */
-    struct server            *server;
-    const struct route       *route;
-    const char               *method;
-    const char               *target;      /* as it was sent */
-    const char *const        *segment;     /* the path's parts, percent-decoded */
-    size_t                    n_segments;
+    struct loss_arena *arena; /* lives until the reply is sent */
+    struct server *server;
+    const struct route *route;
+    const char *method;
+    const char *target;         /* as it was sent */
+    const char *const *segment; /* the path's parts, percent-decoded */
+    size_t n_segments;
     const struct query_field *query;
-    size_t                    n_query;
-    const char               *content_type;     /* "" where there is none */
-    const char               *idempotency_key;  /* NULL where there is none */
-    const char               *request_id;
-    const char               *traceparent;      /* NULL where there is none */
-    const char               *body;             /* collected, for BODY_SMALL */
-    size_t                    body_size;        /* bytes of body so far, also where it was fed */
-    unsigned char             fingerprint[32];  /* of method, target, content type and body; set where there is an idempotency key */
-    int64_t                   deadline;         /* monotonic microseconds; 0: none */
-    request_next              next;
-    void                     *state;            /* the route's */
-    struct request_times      times;
-    const struct loss_desc   *loss;             /* for log and metrics; NULL: none */
-    uint64_t                  rows;             /* for metrics */
+    size_t n_query;
+    const char *content_type;    /* "" where there is none */
+    const char *idempotency_key; /* NULL where there is none */
+    const char *request_id;
+    const char *traceparent;       /* NULL where there is none */
+    const char *body;              /* collected, for BODY_SMALL */
+    size_t body_size;              /* bytes of body so far, also where it was fed */
+    unsigned char fingerprint[32]; /* of method, target, content type and body; set where there is an idempotency key */
+    int64_t deadline;              /* monotonic microseconds; 0: none */
+    request_next next;
+    void *state; /* the route's */
+    struct request_times times;
+    const struct loss_desc *loss; /* for log and metrics; NULL: none */
+    uint64_t rows;                /* for metrics */
 };
 
 /* The value of a query field, or NULL. */
@@ -81,7 +81,8 @@ const char *request_header(const struct request *q, const char *name);
 /* True once the client has left or the deadline has passed. Any thread. */
 bool request_cancelled(void *q);
 
-void reply_header(struct reply *r, const char *name, const char *value);  /* both outlive the reply; beyond 8 they are dropped */
+void reply_header(struct reply *r, const char *name,
+                  const char *value); /* both outlive the reply; beyond 8 they are dropped */
 /* A problem document (RFC 9457) for *err; never fails. Adds Allow, Retry-After and the like as the status wants. */
 void reply_problem(struct request *q, struct reply *r, const struct loss_error *err);
 
@@ -97,6 +98,6 @@ void http_refuse(struct http *h);
 void http_abandon(struct http *h);
 /* Calls on an executor. While there are any, http_stop must not be called. */
 size_t http_suspended(const struct http *h);
-void   http_stop(struct http *h); /* closes what is left; NULL is fine */
+void http_stop(struct http *h); /* closes what is left; NULL is fine */
 
 #endif

@@ -18,18 +18,18 @@
 
 #include <server/machine.h>
 
-#define MOST 256  /* beyond it a socket closes at once, as it would without us */
+#define MOST 256 /* beyond it a socket closes at once, as it would without us */
 
 struct linger_set {
-    pthread_mutex_t mutex;       /* guards `arrived` and `n_arrived` */
-    int             arrived[MOST];
-    size_t          n_arrived;
-    atomic_bool     stopping;
-    int             wake;        /* eventfd */
-    pthread_t       thread;
+    pthread_mutex_t mutex; /* guards `arrived` and `n_arrived` */
+    int arrived[MOST];
+    size_t n_arrived;
+    atomic_bool stopping;
+    int wake; /* eventfd */
+    pthread_t thread;
     /* The thread's own: */
-    size_t          n;
-    struct pollfd   poll[MOST + 1];  /* [0] is `wake` */
+    size_t n;
+    struct pollfd poll[MOST + 1]; /* [0] is `wake` */
     struct {
         int64_t left, deadline;
     } bounds[MOST + 1];
@@ -57,7 +57,7 @@ static void add_arrived(struct linger_set *l)
 /* Read what there is. False: the client has closed, or its time is up. */
 static bool drop_input(struct linger_set *l, size_t i, int64_t now)
 {
-    static char    sink[65536]; /* written by this thread alone, read by nobody */
+    static char sink[65536]; /* written by this thread alone, read by nobody */
     struct pollfd *p = &l->poll[i];
 
     if (now >= l->bounds[i].deadline || (p->revents & (POLLERR | POLLHUP)) != 0) {
@@ -79,7 +79,7 @@ static bool drop_input(struct linger_set *l, size_t i, int64_t now)
 static void *run(void *arg)
 {
     struct linger_set *l = arg;
-    uint64_t           count;
+    uint64_t count;
 
     while (!atomic_load(&l->stopping)) {
         if (poll(l->poll, l->n + 1, l->n > 0 ? 100 : -1) < 0 && errno != EINTR) {
@@ -104,7 +104,7 @@ static void *run(void *arg)
 struct linger_set *linger_new(void)
 {
     struct linger_set *l = calloc(1, sizeof *l);
-    int                wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
     if (l == NULL || wake < 0) {
         goto out;
@@ -128,7 +128,7 @@ out:
 static void wake_up(struct linger_set *l)
 {
     const uint64_t one = 1;
-    ssize_t        written = write(l->wake, &one, sizeof one);
+    ssize_t written = write(l->wake, &one, sizeof one);
     (void)written; /* fails only where the counter is full, and then the thread is awake */
 }
 

@@ -14,8 +14,8 @@
 
 struct linger_set;
 
-struct linger_set *linger_new(void);                           /* NULL: no memory or thread */
-void               linger_take(struct linger_set *l, int fd);  /* a non-blocking socket, from now on ours. Any thread */
-void               linger_free(struct linger_set *l);          /* closes what is left; NULL is fine */
+struct linger_set *linger_new(void);            /* NULL: no memory or thread */
+void linger_take(struct linger_set *l, int fd); /* a non-blocking socket, from now on ours. Any thread */
+void linger_free(struct linger_set *l);         /* closes what is left; NULL is fine */
 
 #endif

@@ -47,7 +47,7 @@ static bool split(const char *address, struct parts *out)
 static int open_at(const struct addrinfo *a)
 {
     const int on = 1, off = 0;
-    int       fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
+    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
 
     if (fd < 0) {
         return -1;
@@ -83,13 +83,13 @@ static int open_first(const struct addrinfo *found, int family)
 static void describe(struct listener *out)
 {
     union {
-        struct sockaddr         any;
-        struct sockaddr_in      v4;
-        struct sockaddr_in6     v6;
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
         struct sockaddr_storage room;
     } at;
     socklen_t size = sizeof at;
-    char      host[INET6_ADDRSTRLEN] = "?";
+    char host[INET6_ADDRSTRLEN] = "?";
 
     memset(&at, 0, sizeof at);
     (void)getsockname(out->fd, &at.any, &size);
@@ -107,8 +107,8 @@ static void describe(struct listener *out)
 loss_status listen_open(const char *address, struct listener *out, struct loss_error *err)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo      *found = NULL;
-    struct parts          parts;
+    struct addrinfo *found = NULL;
+    struct parts parts;
 
     if (!split(address, &parts)) {
         return loss_fail(err, LOSS_INVALID_PARAMETER, "",

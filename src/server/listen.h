@@ -10,9 +10,9 @@
 #include <loss/error.h>
 
 struct listener {
-    int  fd;
-    bool loopback;   /* only this machine can reach it */
-    char url[320];   /* "http://127.0.0.1:8080", with the port that was got */
+    int fd;
+    bool loopback; /* only this machine can reach it */
+    char url[320]; /* "http://127.0.0.1:8080", with the port that was got */
 };
 
 /* "HOST:PORT", "[V6]:PORT", ":PORT" (all addresses); port 0: any free one.

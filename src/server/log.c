@@ -14,7 +14,7 @@
 #define TARGET_SHOWN 256
 
 static struct {
-    bool      json;
+    bool json;
     log_level level;
 } settings = {.level = LOG_INFO};
 
@@ -22,7 +22,7 @@ static const char *const level_names[] = {"error", "warning", "info"};
 
 /* A line under way; what does not fit is left out, the line end always fits. */
 struct line {
-    char   text[LINE_MAX_BYTES];
+    char text[LINE_MAX_BYTES];
     size_t size;
 };
 
@@ -43,7 +43,7 @@ static void put(struct line *l, const char *s)
 
 static void put_number(struct line *l, uint64_t v)
 {
-    char  digits[20];
+    char digits[20];
     char *p = digits + sizeof digits;
 
     do {
@@ -57,7 +57,7 @@ static void put_number(struct line *l, uint64_t v)
 static void put_ms(struct line *l, int64_t us)
 {
     uint64_t v = us < 0 ? 0 : (uint64_t)us;
-    char     fraction[4] = {'.', (char)('0' + v / 100 % 10), (char)('0' + v / 10 % 10), (char)('0' + v % 10)};
+    char fraction[4] = {'.', (char)('0' + v / 100 % 10), (char)('0' + v / 10 % 10), (char)('0' + v % 10)};
 
     put_number(l, v / 1000);
     put_bytes(l, fraction, sizeof fraction);
@@ -72,7 +72,7 @@ static bool plain(char c)
 static void put_escaped(struct line *l, const char *s, size_t most)
 {
     static const char hex[] = "0123456789abcdef";
-    size_t            i = 0;
+    size_t i = 0;
 
     while (i < most && s[i] != '\0') {
         size_t begun = i;
@@ -82,7 +82,7 @@ static void put_escaped(struct line *l, const char *s, size_t most)
         put_bytes(l, s + begun, i - begun);
         if (i < most && s[i] != '\0') {
             unsigned char c = (unsigned char)s[i++];
-            char          escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+            char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
             put_bytes(l, escape, sizeof escape);
         }
     }
@@ -95,9 +95,9 @@ static void put_escaped(struct line *l, const char *s, size_t most)
 static void put_time(struct line *l)
 {
     static _Thread_local time_t second = -1;
-    static _Thread_local char   calendar[32];
-    struct timespec             now;
-    char                        fraction[8];
+    static _Thread_local char calendar[32];
+    struct timespec now;
+    char fraction[8];
 
     clock_gettime(CLOCK_REALTIME, &now);
     if (now.tv_sec != second) {
@@ -132,8 +132,8 @@ void log_init(bool json, log_level level)
 void log_line(log_level level, const char *format, ...)
 {
     struct line l;
-    char        message[LINE_MAX_BYTES / 2];
-    va_list     args;
+    char message[LINE_MAX_BYTES / 2];
+    va_list args;
 
     if (level > settings.level) {
         return;

@@ -24,10 +24,10 @@ void log_line(log_level level, const char *format, ...) LOSS_PRINTF(2, 3);
 
 struct log_request {
     const struct request *request;
-    int                   status;     /* 0: the client left before an answer */
-    const char           *code;       /* slug of the failure, or NULL */
-    uint64_t              bytes_out;
-    int64_t               total_us;
+    int status;       /* 0: the client left before an answer */
+    const char *code; /* slug of the failure, or NULL */
+    uint64_t bytes_out;
+    int64_t total_us;
 };
 void log_request(const struct log_request *line);
 

@@ -9,25 +9,25 @@
 
 /* POST /v1/losses/{loss}: a BODY_STREAM route that starts HERE. */
 extern const char *const losses_compute_query[]; /* dtype, nonfinite, strict */
-loss_status              losses_compute_begin(struct request *q, struct loss_error *err);
-loss_status              losses_compute_feed(struct request *q, const char *bytes, size_t n, struct loss_error *err);
-loss_status              losses_compute_step(struct request *q, struct reply *r, struct loss_error *err);
+loss_status losses_compute_begin(struct request *q, struct loss_error *err);
+loss_status losses_compute_feed(struct request *q, const char *bytes, size_t n, struct loss_error *err);
+loss_status losses_compute_step(struct request *q, struct reply *r, struct loss_error *err);
 
 loss_status losses_list_step(struct request *q, struct reply *r, struct loss_error *err);    /* GET /v1/losses */
 loss_status losses_show_step(struct request *q, struct reply *r, struct loss_error *err);    /* GET /v1/losses/{loss} */
 loss_status losses_openapi_step(struct request *q, struct reply *r, struct loss_error *err); /* GET /openapi.json */
 
-#define LOSS_ROUTES                                                                                              \
-    {.method = "POST",                                                                                           \
-     .path = "/v1/losses/{loss}",                                                                                \
-     .query = losses_compute_query,                                                                              \
-     .body = BODY_STREAM,                                                                                        \
-     .start = NEXT_HERE,                                                                                         \
-     .begin = losses_compute_begin,                                                                              \
-     .feed = losses_compute_feed,                                                                                \
-     .step = losses_compute_step},                                                                               \
-        {.method = "GET", .path = "/v1/losses", .start = NEXT_HERE, .step = losses_list_step},                   \
-        {.method = "GET", .path = "/v1/losses/{loss}", .start = NEXT_HERE, .step = losses_show_step},            \
+#define LOSS_ROUTES                                                                                                    \
+    {.method = "POST",                                                                                                 \
+     .path = "/v1/losses/{loss}",                                                                                      \
+     .query = losses_compute_query,                                                                                    \
+     .body = BODY_STREAM,                                                                                              \
+     .start = NEXT_HERE,                                                                                               \
+     .begin = losses_compute_begin,                                                                                    \
+     .feed = losses_compute_feed,                                                                                      \
+     .step = losses_compute_step},                                                                                     \
+        {.method = "GET", .path = "/v1/losses", .start = NEXT_HERE, .step = losses_list_step},                         \
+        {.method = "GET", .path = "/v1/losses/{loss}", .start = NEXT_HERE, .step = losses_show_step},                  \
         {.method = "GET", .path = "/openapi.json", .start = NEXT_HERE, .step = losses_openapi_step},
 
 #endif

@@ -20,7 +20,7 @@
 /* The path of our control group, "/a/b", or "" for the root. */
 static void cgroup_path(char *path, size_t size)
 {
-    char  line[1024];
+    char line[1024];
     FILE *f = fopen("/proc/self/cgroup", "re");
 
     path[0] = '\0';
@@ -38,8 +38,8 @@ static void cgroup_path(char *path, size_t size)
 /* The first line of a file of a control group; false where there is none. */
 static bool cgroup_read(const char *path, const char *file, char *line, size_t size)
 {
-    char  name[1280];
-    bool  got = false;
+    char name[1280];
+    bool got = false;
     FILE *f;
 
     snprintf(name, sizeof name, CGROUP_ROOT "%s/%s", path, file);
@@ -54,7 +54,7 @@ static bool cgroup_read(const char *path, const char *file, char *line, size_t s
 /* The smallest limit among our group and those around it; `parse` reads one, or -1 for none. -1: no limit at all. */
 static int64_t cgroup_limit(const char *file, int64_t (*parse)(const char *line))
 {
-    char    path[1024], line[128];
+    char path[1024], line[128];
     int64_t least = -1;
 
     cgroup_path(path, sizeof path);
@@ -90,7 +90,7 @@ static int64_t parse_memory_max(const char *line)
 int machine_cpus(void)
 {
     cpu_set_t set;
-    int64_t   n = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t n = sysconf(_SC_NPROCESSORS_ONLN);
 
     if (sched_getaffinity(0, sizeof set, &set) == 0) {
         n = CPU_COUNT(&set);

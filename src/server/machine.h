@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
-int     machine_cpus(void);    /* processors this process may keep busy; at least 1 */
-int64_t machine_memory(void);  /* bytes this process may hold */
-int64_t machine_clock(void);   /* monotonic microseconds */
+int machine_cpus(void);       /* processors this process may keep busy; at least 1 */
+int64_t machine_memory(void); /* bytes this process may hold */
+int64_t machine_clock(void);  /* monotonic microseconds */
 
 #endif

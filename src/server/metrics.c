@@ -19,10 +19,9 @@
 #include <server/server.h>
 
 /* Every status there can be; of equal ones only the first is used. 499: the client left. */
-static const int statuses[] = {
-    200, 201, 204, 499,
+static const int statuses[] = {200, 201, 204, 499,
 #define STATUS_HTTP(id, http, slug, title) http,
-    LOSS_STATUS_MAP(STATUS_HTTP)
+                               LOSS_STATUS_MAP(STATUS_HTTP)
 #undef STATUS_HTTP
 };
 #define N_STATUSES (sizeof statuses / sizeof statuses[0])
@@ -39,13 +38,13 @@ struct histogram {
 };
 
 struct metrics {
-    double               started;
+    double started;
     atomic_uint_fast64_t begun, ended, bytes_in, bytes_out;
-    struct histogram     phase[N_PHASES];
-    size_t               n_losses;   /* and one for none */
-    struct histogram     *seconds;   /* [route]; the last is for what no route matched */
-    atomic_uint_fast64_t *requests;  /* [route][loss][status] */
-    atomic_uint_fast64_t *rows;      /* [loss] */
+    struct histogram phase[N_PHASES];
+    size_t n_losses;                /* and one for none */
+    struct histogram *seconds;      /* [route]; the last is for what no route matched */
+    atomic_uint_fast64_t *requests; /* [route][loss][status] */
+    atomic_uint_fast64_t *rows;     /* [loss] */
 };
 
 static void count(atomic_uint_fast64_t *counter, uint64_t n)
@@ -121,10 +120,9 @@ void metrics_begin(struct metrics *m)
 
 void metrics_end(struct metrics *m, const struct request *q, int status, uint64_t bytes_out, int64_t total_us)
 {
-    const int64_t times[N_PHASES] = {q->times.read, q->times.decode, q->times.compute, q->times.store,
-                                     q->times.encode};
-    size_t        route = q->route != NULL ? (size_t)(q->route - routes) : n_routes;
-    size_t        loss = q->loss != NULL ? loss_catalog_index(q->loss) : m->n_losses;
+    const int64_t times[N_PHASES] = {q->times.read, q->times.decode, q->times.compute, q->times.store, q->times.encode};
+    size_t route = q->route != NULL ? (size_t)(q->route - routes) : n_routes;
+    size_t loss = q->loss != NULL ? loss_catalog_index(q->loss) : m->n_losses;
 
     count(&m->requests[(route * (m->n_losses + 1) + loss) * N_STATUSES + status_slot(status == 0 ? 499 : status)], 1);
     count(&m->rows[loss], q->rows);
@@ -150,16 +148,16 @@ uint64_t metrics_in_flight(const struct metrics *m)
 
 struct text {
     struct loss_arena *arena;
-    char              *data;
-    size_t             size, capacity;
-    bool               failed;
+    char *data;
+    size_t size, capacity;
+    bool failed;
 };
 
 static void add(struct text *t, const char *format, ...) LOSS_PRINTF(2, 3);
 
 static void add(struct text *t, const char *format, ...)
 {
-    char    line[512];
+    char line[512];
     va_list args;
 
     va_start(args, format);
@@ -171,7 +169,7 @@ static void add(struct text *t, const char *format, ...)
     }
     if (t->capacity - t->size < (size_t)n) {
         size_t more = t->capacity * 2 + 8192;
-        char  *data = loss_arena_resize(t->arena, t->data, more);
+        char *data = loss_arena_resize(t->arena, t->data, more);
         if (data == NULL) {
             t->failed = true;
             return;
@@ -276,7 +274,7 @@ static void add_rows(struct text *t, struct metrics *m)
 static double resident_bytes(void)
 {
     unsigned long total, resident = 0;
-    FILE         *f = fopen("/proc/self/statm", "re");
+    FILE *f = fopen("/proc/self/statm", "re");
 
     if (f != NULL) {
         if (fscanf(f, "%lu %lu", &total, &resident) != 2) {

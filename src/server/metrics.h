@@ -15,10 +15,10 @@
 
 struct metrics;
 
-struct metrics *metrics_new(void);  /* NULL: no memory */
-void            metrics_free(struct metrics *m);
+struct metrics *metrics_new(void); /* NULL: no memory */
+void metrics_free(struct metrics *m);
 
-void metrics_begin(struct metrics *m);  /* a request has arrived ... */
+void metrics_begin(struct metrics *m); /* a request has arrived ... */
 /* ... and was answered with this status (0: its client left before). The route, the loss, rows and times are the request's. */
 void metrics_end(struct metrics *m, const struct request *q, int status, uint64_t bytes_out, int64_t total_us);
 

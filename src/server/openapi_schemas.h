@@ -15,9 +15,9 @@ void openapi_components(struct json_out *o);
 void openapi_short(struct json_out *o, const char *text);
 
 /* Small pieces that paths need too. */
-void openapi_text(struct json_out *o, const char *key, const char *text);      /* "key": "text" */
-void openapi_ref(struct json_out *o, const char *section, const char *name);   /* {"$ref": "#/components/..."} */
-void openapi_loss_names(struct json_out *o);                                   /* ["huber", "huber_loss", ...] */
+void openapi_text(struct json_out *o, const char *key, const char *text);    /* "key": "text" */
+void openapi_ref(struct json_out *o, const char *section, const char *name); /* {"$ref": "#/components/..."} */
+void openapi_loss_names(struct json_out *o);                                 /* ["huber", "huber_loss", ...] */
 
 /* Is there a component for a query field of this name? */
 bool openapi_has_parameter(const char *name);

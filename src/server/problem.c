@@ -50,13 +50,14 @@ static void write_document(struct json_out *o, const struct request *q, const st
 }
 
 /* Where there is no memory left for a document. */
-static const char bare[] = "{\"type\":\"/problems/overloaded\",\"title\":\"The server has too much to do\",\"status\":503,"
-                           "\"detail\":\"no memory for an answer now\",\"code\":\"overloaded\"}";
+static const char bare[] =
+    "{\"type\":\"/problems/overloaded\",\"title\":\"The server has too much to do\",\"status\":503,"
+    "\"detail\":\"no memory for an answer now\",\"code\":\"overloaded\"}";
 
 void reply_problem(struct request *q, struct reply *r, const struct loss_error *err)
 {
     struct json_out o;
-    loss_status     status = err->status;
+    loss_status status = err->status;
 
     json_out_init(&o, q->arena);
     write_document(&o, q, err);

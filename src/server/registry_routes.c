@@ -18,14 +18,14 @@
 #define DEFAULT_NAME "loss"
 
 /* Call the store, count its time, and pass a failure on. */
-#define STORE_TRY(q, call)                                  \
-    do {                                                    \
-        int64_t     store_begun_ = machine_clock();         \
-        loss_status store_status_ = (call);                 \
-        (q)->times.store += machine_clock() - store_begun_; \
-        if (store_status_ != LOSS_OK) {                     \
-            return store_status_;                           \
-        }                                                   \
+#define STORE_TRY(q, call)                                                                                             \
+    do {                                                                                                               \
+        int64_t store_begun_ = machine_clock();                                                                        \
+        loss_status store_status_ = (call);                                                                            \
+        (q)->times.store += machine_clock() - store_begun_;                                                            \
+        if (store_status_ != LOSS_OK) {                                                                                \
+            return store_status_;                                                                                      \
+        }                                                                                                              \
     } while (0)
 
 const char *const registry_page_query[] = {"limit", "cursor", NULL};
@@ -36,8 +36,7 @@ const char *const registry_step_query[] = {"step", NULL};
 const char *const registry_total_query[] = {"add_regularization_losses", "scope", "step", NULL};
 
 /* *value is NULL where the parameter is not given. */
-static loss_status read_word(const struct request *q, const char *parameter, const char **value,
-                             struct loss_error *err)
+static loss_status read_word(const struct request *q, const char *parameter, const char **value, struct loss_error *err)
 {
     *value = request_query(q, parameter);
     if (*value != NULL && **value == '\0') {
@@ -83,7 +82,7 @@ static loss_status read_step(const struct request *q, bool all_allowed, int64_t 
 static loss_status read_limit(const struct request *q, size_t *limit, struct loss_error *err)
 {
     const char *text;
-    int64_t     value = LIMIT_MAX;
+    int64_t value = LIMIT_MAX;
     LOSS_TRY(read_word(q, "limit", &text, err));
     if (text != NULL && !parse_whole(text, 1, LIMIT_MAX, &value)) {
         return loss_fail_parameter(err, LOSS_INVALID_PARAMETER, "limit",
@@ -136,9 +135,9 @@ static loss_status answer(struct request *q, struct reply *r, int status, const 
 /* RFC 3339, UTC, to the microsecond. */
 static void write_time(struct json_out *o, int64_t microseconds)
 {
-    time_t    seconds = (time_t)(microseconds / 1000000);
+    time_t seconds = (time_t)(microseconds / 1000000);
     struct tm parts;
-    char      day[32], text[48];
+    char day[32], text[48];
     gmtime_r(&seconds, &parts);
     strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts);
     snprintf(text, sizeof text, "%s.%06dZ", day, (int)(microseconds % 1000000));
@@ -209,8 +208,8 @@ static void write_cursor(struct json_out *o, const char *next_cursor)
 loss_status registry_index_step(struct request *q, struct reply *r, struct loss_error *err)
 {
     struct registry_info *infos;
-    size_t                limit, count;
-    const char           *cursor, *next_cursor;
+    size_t limit, count;
+    const char *cursor, *next_cursor;
     LOSS_TRY(read_limit(q, &limit, err));
     LOSS_TRY(read_word(q, "cursor", &cursor, err));
     STORE_TRY(q, registry_info_list(q->server->registry, limit, cursor, q->arena, &infos, &count, &next_cursor, err));
@@ -232,7 +231,7 @@ loss_status registry_index_step(struct request *q, struct reply *r, struct loss_
 static loss_status answer_info(struct request *q, struct reply *r, const char *registry, struct loss_error *err)
 {
     struct registry_info info;
-    struct json_out      o;
+    struct json_out o;
     STORE_TRY(q, registry_info_get(q->server->registry, registry, q->arena, &info, err));
     json_out_init(&o, q->arena);
     write_info(&o, &info);
@@ -251,7 +250,7 @@ loss_status registry_show_step(struct request *q, struct reply *r, struct loss_e
 loss_status registry_put_step(struct request *q, struct reply *r, struct loss_error *err)
 {
     struct json_member ttl = {.name = "ttl", .type = JSON_MEMBER_WHOLE};
-    const char        *registry;
+    const char *registry;
     LOSS_TRY(read_registry(q, &registry, err));
     if (q->body_size > 0) {
         LOSS_TRY(json_read_members(q->arena, q->body, q->body_size, &ttl, 1, err));
@@ -269,8 +268,8 @@ loss_status registry_put_step(struct request *q, struct reply *r, struct loss_er
 loss_status registry_delete_step(struct request *q, struct reply *r, struct loss_error *err)
 {
     const char *registry, *scope;
-    int64_t     step;
-    uint64_t    removed;
+    int64_t step;
+    uint64_t removed;
     LOSS_TRY(read_registry(q, &registry, err));
     LOSS_TRY(read_word(q, "scope", &scope, err));
     LOSS_TRY(read_step(q, true, REGISTRY_STEP_ALL, &step, err));
@@ -298,8 +297,7 @@ static loss_status read_name(const struct json_member *member, const char *point
 }
 
 /* Read the body into *add. `collection` NULL: the body may name one; else it is this one. */
-static loss_status read_add(struct request *q, const char *collection, struct registry_add *add,
-                            struct loss_error *err)
+static loss_status read_add(struct request *q, const char *collection, struct registry_add *add, struct loss_error *err)
 {
     struct json_member m[N_ADD_MEMBERS] = {
         [ADD_LOSS] = {.name = "loss", .type = JSON_MEMBER_NUMBER, .required = true},
@@ -336,7 +334,7 @@ static loss_status answer_entry(struct request *q, struct reply *r, int status, 
 
 static loss_status add_entry(struct request *q, struct reply *r, const char *collection, struct loss_error *err)
 {
-    struct registry_add   add;
+    struct registry_add add;
     struct registry_entry entry;
     LOSS_TRY(read_add(q, collection, &add, err));
     STORE_TRY(q, registry_add(q->server->registry, &add, q->arena, &entry, err));
@@ -359,7 +357,7 @@ static loss_status list_entries(struct request *q, struct reply *r, const char *
                                 struct loss_error *err)
 {
     struct registry_query query = {.collection = collection};
-    struct registry_page  page;
+    struct registry_page page;
     LOSS_TRY(read_registry(q, &query.registry, err));
     LOSS_TRY(read_word(q, "scope", &query.scope, err));
     LOSS_TRY(read_step(q, true, REGISTRY_STEP_LATEST, &query.step, err));
@@ -399,7 +397,7 @@ loss_status registry_list_regularization_step(struct request *q, struct reply *r
 loss_status registry_entry_step(struct request *q, struct reply *r, struct loss_error *err)
 {
     struct registry_query query = {0};
-    struct registry_page  page;
+    struct registry_page page;
     LOSS_TRY(read_registry(q, &query.registry, err));
     LOSS_TRY(read_segment(q, 4, "name", &query.name, err));
     LOSS_TRY(read_step(q, false, REGISTRY_STEP_LATEST, &query.step, err));
@@ -442,9 +440,9 @@ static loss_status answer_total(struct request *q, struct reply *r, const char *
 loss_status registry_total_step(struct request *q, struct reply *r, struct loss_error *err)
 {
     struct registry_query query;
-    bool                  regularization = true;
-    double                total;
-    uint64_t              count;
+    bool regularization = true;
+    double total;
+    uint64_t count;
     LOSS_TRY(read_flag(q, "add_regularization_losses", true, &regularization, err));
     LOSS_TRY(read_total(q, true, regularization, &query, &total, &count, err));
     if (count == 0) {
@@ -459,8 +457,8 @@ loss_status registry_total_step(struct request *q, struct reply *r, struct loss_
 loss_status registry_total_regularization_step(struct request *q, struct reply *r, struct loss_error *err)
 {
     struct registry_query query;
-    double                total;
-    uint64_t              count;
+    double total;
+    uint64_t count;
     LOSS_TRY(read_total(q, false, true, &query, &total, &count, err));
     return answer_total(q, r, "regularization_loss", total, count, err);
 }

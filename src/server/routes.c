@@ -92,14 +92,11 @@ static loss_status step_index(struct request *q, struct reply *r, struct loss_er
     return answer_json(q, r, &o, err);
 }
 
-const struct route routes[] = {
-    {.method = "GET", .path = "/", .start = NEXT_HERE, .step = step_index},
-    {.method = "GET", .path = "/healthz", .start = NEXT_HERE, .step = step_healthz},
-    {.method = "GET", .path = "/readyz", .start = NEXT_HERE, .step = step_readyz},
-    {.method = "GET", .path = "/metrics", .start = NEXT_HERE, .step = step_metrics},
-    LOSS_ROUTES
-    REGISTRY_ROUTES
-};
+const struct route routes[] = {{.method = "GET", .path = "/", .start = NEXT_HERE, .step = step_index},
+                               {.method = "GET", .path = "/healthz", .start = NEXT_HERE, .step = step_healthz},
+                               {.method = "GET", .path = "/readyz", .start = NEXT_HERE, .step = step_readyz},
+                               {.method = "GET", .path = "/metrics", .start = NEXT_HERE, .step = step_metrics},
+                               LOSS_ROUTES REGISTRY_ROUTES};
 const size_t n_routes = sizeof routes / sizeof routes[0];
 
 /* A name may be empty (its own route says what is wrong with it), but not at the end: /v1/losses/ is another path. */

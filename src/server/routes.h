@@ -10,17 +10,17 @@
 #include <server/http.h>
 
 typedef enum {
-    BODY_NONE,    /* a body is read and ignored */
-    BODY_SMALL,   /* collected into request->body, 1 MiB at most, JSON */
-    BODY_STREAM,  /* goes to feed as it arrives, up to --max-body */
+    BODY_NONE,   /* a body is read and ignored */
+    BODY_SMALL,  /* collected into request->body, 1 MiB at most, JSON */
+    BODY_STREAM, /* goes to feed as it arrives, up to --max-body */
 } route_body;
 
 struct route {
-    const char        *method;   /* "GET" (HEAD comes with it), "POST", … */
-    const char        *path;     /* "/v1/losses/{loss}" */
-    const char *const *query;    /* names it takes, NULL-terminated; NULL: none */
-    route_body         body;
-    request_next       start;    /* where step runs first */
+    const char *method;       /* "GET" (HEAD comes with it), "POST", … */
+    const char *path;         /* "/v1/losses/{loss}" */
+    const char *const *query; /* names it takes, NULL-terminated; NULL: none */
+    route_body body;
+    request_next start; /* where step runs first */
     /* BODY_STREAM: when the head is there (may look at headers), then each piece. Failing here answers early. */
     loss_status (*begin)(struct request *q, struct loss_error *err);
     loss_status (*feed)(struct request *q, const char *bytes, size_t n, struct loss_error *err);
@@ -30,7 +30,7 @@ struct route {
 };
 
 extern const struct route routes[];
-extern const size_t       n_routes;
+extern const size_t n_routes;
 
 /* The route of a request's method and path. NULL: none; *path_known says whether another method has one. */
 const struct route *routes_match(const struct request *q, bool *path_known);

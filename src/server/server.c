@@ -21,7 +21,7 @@
 
 #define EXPIRE_SECONDS 60
 #define DRAIN_POLL_MS 10
-#define ABANDON_MS 5000  /* for calls to notice that they are cancelled */
+#define ABANDON_MS 5000 /* for calls to notice that they are cancelled */
 
 /* --- signals, which all threads block and the main thread fetches --- */
 
@@ -38,7 +38,7 @@ static void signals_init(sigset_t *set)
 static int signals_wait(const sigset_t *set, int64_t ms)
 {
     const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    int                   got = sigtimedwait(set, NULL, &t);
+    int got = sigtimedwait(set, NULL, &t);
     return got > 0 ? got : 0;
 }
 
@@ -67,7 +67,7 @@ static void size_team(void *arg)
 
 static void expire(void *arg)
 {
-    struct server    *s = arg;
+    struct server *s = arg;
     struct loss_error err = {.status = LOSS_OK};
 
     if (registry_expire(s->registry, &err) != LOSS_OK) {
@@ -79,11 +79,10 @@ static void expire(void *arg)
 
 static bool start_registry(struct server *s)
 {
-    const struct conf            *conf = s->conf;
-    const struct registry_options options = {.url = conf->store,
-                                             .ttl_seconds = conf->registry_ttl,
-                                             .idempotency_seconds = conf->idempotency_ttl};
-    struct loss_error             err = {.status = LOSS_OK};
+    const struct conf *conf = s->conf;
+    const struct registry_options options = {
+        .url = conf->store, .ttl_seconds = conf->registry_ttl, .idempotency_seconds = conf->idempotency_ttl};
+    struct loss_error err = {.status = LOSS_OK};
 
     if (registry_open(&options, &s->registry, &err) != LOSS_OK) {
         log_line(LOG_ERROR, "cannot open the store %s: %s", conf->store, err.message);
@@ -99,8 +98,7 @@ static bool start_executors(struct server *s)
     s->metrics = metrics_new();
     s->compute = executor_new("compute", (size_t)conf->queue_jobs, (size_t)conf->queue_bytes);
     s->store = executor_new("store", (size_t)conf->queue_jobs, (size_t)conf->queue_bytes);
-    if (s->metrics == NULL || s->compute == NULL || s->store == NULL ||
-        !executor_submit(s->compute, size_team, s, 0)) {
+    if (s->metrics == NULL || s->compute == NULL || s->store == NULL || !executor_submit(s->compute, size_team, s, 0)) {
         log_line(LOG_ERROR, "cannot start: no memory or no threads");
         return false;
     }
@@ -130,7 +128,7 @@ static bool select_isa(const struct conf *conf)
 static struct http *start(struct server *s, struct listener *listener)
 {
     struct loss_error err = {.status = LOSS_OK};
-    struct http      *http = NULL;
+    struct http *http = NULL;
 
     raise_file_limit();
     if (!select_isa(s->conf)) {
@@ -156,7 +154,8 @@ static void announce(const struct server *s, const struct listener *listener)
 {
     const struct conf *conf = s->conf;
 
-    log_line(LOG_INFO, "lossd %s listening on %s (isa %s, %d compute and %d http threads, memory budget %lld MiB, store %s)",
+    log_line(LOG_INFO,
+             "lossd %s listening on %s (isa %s, %d compute and %d http threads, memory budget %lld MiB, store %s)",
              loss_version(), s->url, loss_isa(), (int)conf->threads, (int)conf->http_threads,
              (long long)(conf->memory_budget >> 20), conf->store);
     if (!listener->loopback) {
@@ -220,10 +219,10 @@ static void serve(struct server *s, const sigset_t *signals)
 
 int server_run(const struct conf *conf)
 {
-    struct server   s = {.conf = conf};
+    struct server s = {.conf = conf};
     struct listener listener = {.fd = -1};
-    sigset_t        signals;
-    bool            ended_well = false;
+    sigset_t signals;
+    bool ended_well = false;
 
     s.budget.limit = (size_t)conf->memory_budget;
     signals_init(&signals);

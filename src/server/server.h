@@ -14,13 +14,13 @@
 #include <server/metrics.h>
 
 struct server {
-    const struct conf  *conf;
-    struct loss_budget  budget;
-    struct executor    *compute, *store;
-    struct registry    *registry;
-    struct metrics     *metrics;
-    atomic_bool         draining;
-    const char         *url;  /* "http://127.0.0.1:8080", once listening */
+    const struct conf *conf;
+    struct loss_budget budget;
+    struct executor *compute, *store;
+    struct registry *registry;
+    struct metrics *metrics;
+    atomic_bool draining;
+    const char *url; /* "http://127.0.0.1:8080", once listening */
 };
 
 /* Serve until SIGTERM or SIGINT, then drain. Returns the process's exit status: 0 after a drain, 1 where it could not

@@ -8,7 +8,10 @@
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* Length of the UTF-8 sequence at s (within n bytes), or 0: overlong forms, surrogates and what lies beyond U+10FFFF
@@ -16,7 +19,7 @@ static int hex_digit(char c)
 static size_t utf8_sequence(const unsigned char *s, size_t n)
 {
     unsigned char lead = s[0];
-    size_t        length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+    size_t length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
 
     if (length > n) {
         return 0;
@@ -92,8 +95,8 @@ static loss_status no_memory(struct loss_error *err)
 static loss_status read_path(struct request *q, const char *path, size_t n, struct loss_error *err)
 {
     const char **segment;
-    char        *text;
-    size_t       count = 0;
+    char *text;
+    size_t count = 0;
 
     if (n == 0 || path[0] != '/') {
         return loss_fail(err, LOSS_BAD_REQUEST, "", "a request target begins with a slash");
@@ -105,7 +108,7 @@ static loss_status read_path(struct request *q, const char *path, size_t n, stru
     }
     for (size_t at = 1; n > 1 && at <= n;) {
         const char *slash = memchr(path + at, '/', n - at);
-        size_t      length = slash != NULL ? (size_t)(slash - path) - at : n - at;
+        size_t length = slash != NULL ? (size_t)(slash - path) - at : n - at;
         const char *wrong = decode(path + at, length, false, text);
         if (wrong != NULL) {
             return loss_fail(err, LOSS_INVALID_NAME, "", "part %zu of the path %s", count + 1, wrong);
@@ -123,7 +126,7 @@ static loss_status read_path(struct request *q, const char *path, size_t n, stru
 static loss_status read_field(const char *s, size_t n, char *text, struct query_field *field, struct loss_error *err)
 {
     const char *equals = memchr(s, '=', n);
-    size_t      name = equals != NULL ? (size_t)(equals - s) : n;
+    size_t name = equals != NULL ? (size_t)(equals - s) : n;
     const char *wrong = decode(s, name, true, text);
 
     if (wrong != NULL) {
@@ -141,9 +144,9 @@ static loss_status read_field(const char *s, size_t n, char *text, struct query_
 
 static loss_status read_query(struct request *q, const char *query, size_t n, struct loss_error *err)
 {
-    size_t              most = count_byte(query, n, '&') + 1, count = 0;
+    size_t most = count_byte(query, n, '&') + 1, count = 0;
     struct query_field *field;
-    char               *text;
+    char *text;
 
     if (most > URI_MAX_QUERY) {
         return loss_fail(err, LOSS_BAD_REQUEST, "", "a query has at most %d parameters", URI_MAX_QUERY);
@@ -155,7 +158,7 @@ static loss_status read_query(struct request *q, const char *query, size_t n, st
     }
     for (size_t at = 0; at < n;) {
         const char *end = memchr(query + at, '&', n - at);
-        size_t      length = end != NULL ? (size_t)(end - query) - at : n - at;
+        size_t length = end != NULL ? (size_t)(end - query) - at : n - at;
         if (length > 0) {
             LOSS_TRY(read_field(query + at, length, text, &field[count], err));
             text += strlen(field[count].name) + strlen(field[count].value) + 2;
@@ -181,10 +184,10 @@ static const char *skip_authority(const char *target)
 
 loss_status uri_read(struct request *q, struct loss_error *err)
 {
-    size_t      size = strlen(q->target);
-    bool        asterisk = strcmp(q->target, "*") == 0 && strcmp(q->method, "OPTIONS") == 0; /* the server as such */
+    size_t size = strlen(q->target);
+    bool asterisk = strcmp(q->target, "*") == 0 && strcmp(q->method, "OPTIONS") == 0; /* the server as such */
     const char *path = asterisk ? "/" : skip_authority(q->target);
-    size_t      n = strcspn(path, "?");
+    size_t n = strcspn(path, "?");
 
     if (size > URI_MAX) {
         return loss_fail(err, LOSS_URI_TOO_LONG, "", "a request target has at most %d bytes, this one has %zu", URI_MAX,

@@ -14,8 +14,8 @@
 #include <loss/error.h>
 #include <server/http.h>
 
-#define URI_MAX 8192       /* bytes of a target */
-#define URI_MAX_QUERY 64   /* fields of a query */
+#define URI_MAX 8192     /* bytes of a target */
+#define URI_MAX_QUERY 64 /* fields of a query */
 
 /* Fill the request's segments and query from its target.
  * err  LOSS_URI_TOO_LONG, LOSS_INVALID_NAME (path), LOSS_BAD_REQUEST (query, with the parameter), LOSS_OVERLOADED */

@@ -16,16 +16,16 @@
 
 struct base64 {
     struct loss_arena *arena;
-    unsigned char     *bytes; /* a resizable block of the arena */
-    size_t             size, capacity;
-    size_t             index;      /* characters so far */
-    uint32_t           group;      /* of the group of four under way: its bits, */
-    unsigned           have;       /* its characters, */
-    unsigned           padding;    /* its '=' signs */
-    unsigned           escape;     /* within a JSON escape: 1 behind the backslash, 2 to 5 digits of \u to come, plus one */
-    uint32_t           unit;       /* and the digits' value */
-    bool               wrong;
-    char               problem[96]; /* where wrong: a sentence with the index */
+    unsigned char *bytes; /* a resizable block of the arena */
+    size_t size, capacity;
+    size_t index;     /* characters so far */
+    uint32_t group;   /* of the group of four under way: its bits, */
+    unsigned have;    /* its characters, */
+    unsigned padding; /* its '=' signs */
+    unsigned escape;  /* within a JSON escape: 1 behind the backslash, 2 to 5 digits of \u to come, plus one */
+    uint32_t unit;    /* and the digits' value */
+    bool wrong;
+    char problem[96]; /* where wrong: a sentence with the index */
 };
 
 void base64_init(struct base64 *b, struct loss_arena *arena);

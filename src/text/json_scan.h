@@ -32,25 +32,25 @@ typedef enum {
 } json_kind;
 
 struct json_value {
-    json_kind          kind;
-    double             number;      /* JSON_NUMBER: the nearest double to its text */
-    float              number_f32;  /* JSON_NUMBER: the nearest float to its text; infinite where that overflows */
-    char               text[32];    /* JSON_NUMBER: as written; "" where that is longer */
-    struct loss_tensor tensor;      /* JSON_TENSOR: float32 or float64, layout LOSS_NESTED, .pointer set */
-    unsigned char     *bytes;       /* JSON_BYTES */
-    size_t             n_bytes;
-    const char        *pointer;     /* where it stands: "/labels", "/labels/data" */
-    loss_status        fault;       /* LOSS_OK; RAGGED_TENSOR, INVALID_PARAMETER (no number; base64),
+    json_kind kind;
+    double number;             /* JSON_NUMBER: the nearest double to its text */
+    float number_f32;          /* JSON_NUMBER: the nearest float to its text; infinite where that overflows */
+    char text[32];             /* JSON_NUMBER: as written; "" where that is longer */
+    struct loss_tensor tensor; /* JSON_TENSOR: float32 or float64, layout LOSS_NESTED, .pointer set */
+    unsigned char *bytes;      /* JSON_BYTES */
+    size_t n_bytes;
+    const char *pointer;       /* where it stands: "/labels", "/labels/data" */
+    loss_status fault;         /* LOSS_OK; RAGGED_TENSOR, INVALID_PARAMETER (no number; base64),
                                      * NUMBER_OUT_OF_RANGE, SHAPE_MISMATCH (rank above LOSS_MAX_RANK). The first in
                                      * the text is kept; then there is no data: tensor.data and bytes are NULL */
-    const char        *fault_pointer; /* the first culprit: "/labels/3/1"; base64: the object around it */
-    const char        *fault_message;
+    const char *fault_pointer; /* the first culprit: "/labels/3/1"; base64: the object around it */
+    const char *fault_message;
 };
 
 struct json_scan_options {
-    int    max_depth;      /* arrays and objects within each other, the outermost counts 1 */
-    size_t max_envelope;   /* bytes; more is LOSS_BODY_TOO_LARGE */
-    bool   strict;         /* refuse NaN and the infinities */
+    int max_depth;       /* arrays and objects within each other, the outermost counts 1 */
+    size_t max_envelope; /* bytes; more is LOSS_BODY_TOO_LARGE */
+    bool strict;         /* refuse NaN and the infinities */
     /* What to keep an array's numbers as, asked when it begins: LOSS_FLOAT32 or LOSS_FLOAT64. NULL: float64. A float64
      * tensor can be narrowed later without a second rounding (json_value_narrow). */
     loss_dtype (*storage)(void *arg, const char *pointer);
@@ -61,15 +61,16 @@ struct json_scan_options {
 
 struct json_scan;
 
-struct json_scan *json_scan_new(struct loss_arena *arena, const struct json_scan_options *options); /* NULL: no memory */
+struct json_scan *json_scan_new(struct loss_arena *arena,
+                                const struct json_scan_options *options); /* NULL: no memory */
 
 /* err  LOSS_MALFORMED_JSON (with line and column), LOSS_BODY_TOO_LARGE, LOSS_OVERLOADED (no memory); final */
 loss_status json_scan_feed(struct json_scan *s, const char *bytes, size_t n, struct loss_error *err);
 loss_status json_scan_end(struct json_scan *s, struct loss_error *err);
 
 /* After a good json_scan_end. */
-const char              *json_scan_envelope(const struct json_scan *s, size_t *size);
-size_t                   json_scan_count(const struct json_scan *s);
+const char *json_scan_envelope(const struct json_scan *s, size_t *size);
+size_t json_scan_count(const struct json_scan *s);
 const struct json_value *json_scan_value(const struct json_scan *s, size_t i); /* NULL: no such value */
 
 /* Make a float64 tensor without fault a float32 one, in place, giving back half its memory: each number is the nearest

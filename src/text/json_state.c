@@ -90,7 +90,8 @@ void *scan_grown(struct json_scan *s, void *block, size_t *capacity, size_t need
         n *= 2;
     }
     const bool within = is_within(s, block);
-    void *larger = n < need || n > SIZE_MAX / item ? NULL : loss_arena_resize(s->arena, within ? NULL : block, n * item);
+    void *larger =
+        n < need || n > SIZE_MAX / item ? NULL : loss_arena_resize(s->arena, within ? NULL : block, n * item);
     if (larger == NULL) {
         scan_no_memory(s);
         return NULL;

@@ -52,7 +52,7 @@ typedef enum {
 
 /* An array or object under way. */
 struct frame {
-    char   bracket;
+    char bracket;
     size_t index;            /* [: elements done; not kept for the innermost arrays of a tensor */
     size_t key_at, key_size; /* {: the member's name in the envelope, as written */
 };
@@ -60,57 +60,57 @@ struct frame {
 /* An element of a float64 tensor whose double would round to a wrong float. */
 struct tie {
     size_t index;
-    float  value;
+    float value;
 };
 
 struct slot {
     struct json_value value;
-    size_t            first_tie, n_ties;
-    bool              block; /* tensor.data is a resizable block */
+    size_t first_tie, n_ties;
+    bool block; /* tensor.data is a resizable block */
 };
 
 struct json_scan {
-    struct loss_arena       *arena;
+    struct loss_arena *arena;
     struct json_scan_options options;
-    loss_status              status; /* the first failure, for good */
-    struct loss_error       *err;    /* of the call under way */
-    scan_state               state;
-    scan_mode                mode;
+    loss_status status;     /* the first failure, for good */
+    struct loss_error *err; /* of the call under way */
+    scan_state state;
+    scan_mode mode;
 
     /* Position: `piece` begins at byte `before` of the body, the line under way at byte `line_start`. */
     const char *piece;
-    size_t      before, line, line_start;
-    bool        ended; /* `before` is the body's size */
+    size_t before, line, line_start;
+    bool ended; /* `before` is the body's size */
 
     struct frame *stack;
-    int           depth;
-    int           pending; /* opening brackets held back */
+    int depth;
+    int pending; /* opening brackets held back */
 
-    char  *envelope;
+    char *envelope;
     size_t envelope_size, envelope_capacity;
 
     /* The token under way. */
     struct json_text text;
-    size_t           text_at; /* where the string's inside begins in the envelope */
-    struct base64    base64;
-    const char      *word;      /* true, false or null, */
-    size_t           word_size; /* and how much of it came */
-    char            *carry;
-    size_t           carry_size, carry_capacity, carry_at;
+    size_t text_at; /* where the string's inside begins in the envelope */
+    struct base64 base64;
+    const char *word; /* true, false or null, */
+    size_t word_size; /* and how much of it came */
+    char *carry;
+    size_t carry_size, carry_capacity, carry_at;
 
     /* The tensor under way. */
-    int        base, leaf;            /* frames [base, leaf) are its arrays */
-    size_t     length[LOSS_MAX_RANK]; /* of the first array at each level, UNSET until it ends */
+    int base, leaf;               /* frames [base, leaf) are its arrays */
+    size_t length[LOSS_MAX_RANK]; /* of the first array at each level, UNSET until it ends */
     loss_dtype dtype;
-    void      *data; /* n numbers; &stage or a block */
-    size_t     n, capacity;
-    size_t     row; /* n where the innermost array began */
-    bool       block;
+    void *data; /* n numbers; &stage or a block */
+    size_t n, capacity;
+    size_t row; /* n where the innermost array began */
+    bool block;
 
     struct slot *values;
-    size_t       n_values, values_capacity;
-    struct tie  *ties;
-    size_t       n_ties, ties_capacity;
+    size_t n_values, values_capacity;
+    struct tie *ties;
+    size_t n_ties, ties_capacity;
 
     /* The last, since they need not be zeroed. */
     union {
@@ -149,18 +149,18 @@ bool scan_unexpected(struct json_scan *s, size_t offset, char found); /* what wa
 /* A block for at least `need` items, doubled when it grows; NULL (and failed): no memory. `block` may be NULL, or an
  * array within *s, which is left for a block when it is full. */
 void *scan_grown(struct json_scan *s, void *block, size_t *capacity, size_t need, size_t item);
-bool  scan_put(struct json_scan *s, const char *bytes, size_t n);  /* into the envelope */
-bool  scan_copy(struct json_scan *s, const char *bytes, size_t n); /* the same, unless a tensor is under way */
+bool scan_put(struct json_scan *s, const char *bytes, size_t n);  /* into the envelope */
+bool scan_copy(struct json_scan *s, const char *bytes, size_t n); /* the same, unless a tensor is under way */
 
 /* A value that stands within `levels` arrays and objects; NULL (and failed): no memory. */
 struct slot *scan_new_value(struct json_scan *s, json_kind kind, int levels);
-bool         scan_put_placeholder(struct json_scan *s); /* of the newest value */
+bool scan_put_placeholder(struct json_scan *s); /* of the newest value */
 /* Note what is wrong with the newest value, at the member under way within `levels` arrays and objects. */
 bool scan_fault(struct json_scan *s, loss_status status, int levels, const char *format, ...) LOSS_PRINTF(4, 5);
 bool scan_value_done(struct json_scan *s); /* a value was read to its end; true */
 
 /* JSON pointer of the members under way in the outermost `levels` arrays and objects; cut where one does not fit. */
-void        scan_write_pointer(const struct json_scan *s, int levels, char *buf, size_t size);
+void scan_write_pointer(const struct json_scan *s, int levels, char *buf, size_t size);
 const char *scan_new_pointer(struct json_scan *s, int levels); /* in the arena; NULL (and failed): no memory */
 
 /* Something that is not an array begins (or an empty array ends): settle what the brackets held back were, and whether

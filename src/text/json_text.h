@@ -27,11 +27,11 @@ struct json_text {
         JSON_TEXT_PAIR_MARK, /* and its 'u' */
         JSON_TEXT_TAIL,      /* among the continuation bytes of a character */
     } state;
-    unsigned      left;         /* digits or continuation bytes to come */
-    unsigned      unit;         /* the digits' value so far */
-    bool          low_expected; /* the digits must make a low surrogate */
-    unsigned char least, most;  /* bounds of the next continuation byte */
-    const char   *problem;
+    unsigned left;             /* digits or continuation bytes to come */
+    unsigned unit;             /* the digits' value so far */
+    bool low_expected;         /* the digits must make a low surrogate */
+    unsigned char least, most; /* bounds of the next continuation byte */
+    const char *problem;
 };
 
 /* Go on checking at *p, which stands behind the opening quote or where the last call left it. */

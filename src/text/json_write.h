@@ -17,24 +17,24 @@
 
 struct json_out {
     struct loss_arena *arena;
-    char              *data;
-    size_t             size, capacity;
-    bool               block;   /* data can be resized */
-    bool               failed, literal, comma;
+    char *data;
+    size_t size, capacity;
+    bool block; /* data can be resized */
+    bool failed, literal, comma;
 };
 
 void json_out_init(struct json_out *o, struct loss_arena *arena);
-void json_out_open(struct json_out *o, char bracket);   /* '{' or '[' */
-void json_out_close(struct json_out *o, char bracket);  /* '}' or ']' */
+void json_out_open(struct json_out *o, char bracket);  /* '{' or '[' */
+void json_out_close(struct json_out *o, char bracket); /* '}' or ']' */
 void json_out_key(struct json_out *o, const char *key);
-void json_out_string(struct json_out *o, const char *s);             /* escaped; bytes must be UTF-8 */
+void json_out_string(struct json_out *o, const char *s); /* escaped; bytes must be UTF-8 */
 void json_out_string_n(struct json_out *o, const char *s, size_t n);
 void json_out_f64(struct json_out *o, double v);
 void json_out_f32(struct json_out *o, float v);
 void json_out_u64(struct json_out *o, uint64_t v);
 void json_out_bool(struct json_out *o, bool v);
 void json_out_null(struct json_out *o);
-void json_out_raw(struct json_out *o, const char *json, size_t n);   /* one whole value, as it is */
+void json_out_raw(struct json_out *o, const char *json, size_t n); /* one whole value, as it is */
 
 /* The text of one number without a buffer: at most 32 bytes into buf; what json_out_f64 and _f32 print. */
 size_t json_number_f64(char *buf, double v, bool literal);

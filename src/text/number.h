@@ -19,7 +19,8 @@ typedef enum {
 /* What else a reading found out; or-ed into *flags. */
 #define NUMBER_OVERFLOW 1u /* too large for the type; the value is the infinity of its sign */
 #define NUMBER_LITERAL 2u  /* was NaN, Infinity or -Infinity */
-#define NUMBER_TIE 4u      /* f64 alone: rounding this double to float is not the nearest float to the text; number_read_f32 the text instead */
+#define NUMBER_TIE                                                                                                     \
+    4u /* f64 alone: rounding this double to float is not the nearest float to the text; number_read_f32 the text instead */
 
 /* Read one JSON number that begins at *p, or NaN, Infinity, -Infinity as Python writes them. On NUMBER_OK *p stands
  * behind it. Needs a byte after the number to see its end: at `end` the answer is NUMBER_MORE, *p unmoved. Never

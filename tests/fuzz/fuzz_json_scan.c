@@ -32,9 +32,9 @@ static void require(bool holds, const char *what)
 
 struct scanned {
     struct loss_arena *arena;
-    struct json_scan  *scan;
-    loss_status        status;
-    struct loss_error  err;
+    struct json_scan *scan;
+    loss_status status;
+    struct loss_error err;
 };
 
 static loss_dtype as_float32(void *arg, const char *pointer)
@@ -63,8 +63,12 @@ static size_t piece_size(uint32_t *seed, size_t left)
 
 static struct scanned scan(const char *text, size_t n, uint32_t seed, bool strict, bool single)
 {
-    const struct json_scan_options options = {.max_depth = DEPTH, .max_envelope = (size_t)1 << 20, .strict = strict,
-                                              .storage = as_float32, .word = read_word, .arg = &single};
+    const struct json_scan_options options = {.max_depth = DEPTH,
+                                              .max_envelope = (size_t)1 << 20,
+                                              .strict = strict,
+                                              .storage = as_float32,
+                                              .word = read_word,
+                                              .arg = &single};
     struct scanned r = {.arena = loss_arena_new((size_t)256 << 20, NULL)};
     r.scan = r.arena != NULL ? json_scan_new(r.arena, &options) : NULL;
     require(r.scan != NULL, "no memory");
@@ -148,9 +152,9 @@ static void compare_roundings(struct scanned *wide, const struct scanned *single
 /* ---- jansson ---- */
 
 struct shape {
-    int    rank;
+    int rank;
     size_t size[DEPTH + 1], count;
-    bool   good;
+    bool good;
 };
 
 static bool is_element(const json_t *j)

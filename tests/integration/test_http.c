@@ -25,7 +25,7 @@
 #define POST_HEAD "POST " LOSS " HTTP/1.1\r\nHost: x\r\n" JSON
 #define LIMIT (1 << 20)
 
-static struct daemon  shared;  /* --max-body 1MiB */
+static struct daemon shared; /* --max-body 1MiB */
 static struct client *client;
 
 static int start_shared(void **state)
@@ -101,7 +101,7 @@ static void test_head__is_get_without_a_body(void **state)
 {
     (void)state;
     struct answer got = client_get(client, shared.url, "/healthz");
-    size_t        size = got.size;
+    size_t size = got.size;
     struct answer a = client_call(client, "HEAD", shared.url, "/healthz", NULL, NULL, 0);
     assert_int_equal(a.status, 200);
     assert_int_equal(a.size, 0);
@@ -179,8 +179,9 @@ static void test_a_long_target__is_414(void **state)
 
 static void test_bad_escapes__are_400(void **state)
 {
-    static const char *const paths[] = {"/v1/losses/%zz", "/v1/losses/%4", "/v1/losses/%", "/v1/losses/a%00b",
-                                        "/v1/losses/%ff", "/v1/losses/%c0%af", "/v1/losses/%ed%a0%80"};
+    static const char *const paths[] = {"/v1/losses/%zz",      "/v1/losses/%4",  "/v1/losses/%",
+                                        "/v1/losses/a%00b",    "/v1/losses/%ff", "/v1/losses/%c0%af",
+                                        "/v1/losses/%ed%a0%80"};
     (void)state;
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         struct answer a = client_get(client, shared.url, paths[i]);
@@ -225,7 +226,7 @@ static void test_request_ids__are_taken_over_or_made(void **state)
 {
     static const char *const given[] = {"X-Request-Id: abc-123", NULL};
     static const char *const bad[] = {"X-Request-Id: has space", NULL};
-    char                     id[64];
+    char id[64];
     (void)state;
     struct answer a = client_call(client, "GET", shared.url, "/healthz", given, NULL, 0);
     assert_string_equal(answer_header(&a, "X-Request-Id"), "abc-123");
@@ -282,12 +283,12 @@ static void test_other_media_types__are_415_and_say_what_to_send(void **state)
 
 static void test_idempotency_keys__are_visible_ascii(void **state)
 {
-    static char              longest[300] = "Idempotency-Key: ", beyond[300] = "Idempotency-Key: ";
-    const char *const        taken[] = {"Content-Type: application/json", longest, NULL};
-    const char *const        refused[][3] = {{"Content-Type: application/json", beyond, NULL},
-                                             {"Content-Type: application/json", "Idempotency-Key: a b", NULL},
-                                             {"Content-Type: application/json", "Idempotency-Key;", NULL},
-                                             {"Content-Type: application/json", "Idempotency-Key: \xc3\xa4", NULL}};
+    static char longest[300] = "Idempotency-Key: ", beyond[300] = "Idempotency-Key: ";
+    const char *const taken[] = {"Content-Type: application/json", longest, NULL};
+    const char *const refused[][3] = {{"Content-Type: application/json", beyond, NULL},
+                                      {"Content-Type: application/json", "Idempotency-Key: a b", NULL},
+                                      {"Content-Type: application/json", "Idempotency-Key;", NULL},
+                                      {"Content-Type: application/json", "Idempotency-Key: \xc3\xa4", NULL}};
     (void)state;
     memset(longest + strlen(longest), 'k', 255);
     memset(beyond + strlen(beyond), 'k', 256);
@@ -302,9 +303,12 @@ static void test_idempotency_keys__are_visible_ascii(void **state)
 
 static void test_deadlines__are_whole_milliseconds(void **state)
 {
-    static const char *const bad[][2] = {{"X-Request-Timeout-Ms: 0", NULL},     {"X-Request-Timeout-Ms: -1", NULL},
-                                         {"X-Request-Timeout-Ms: 1.5", NULL},   {"X-Request-Timeout-Ms: 86400001", NULL},
-                                         {"X-Request-Timeout-Ms: 1e3", NULL},   {"X-Request-Timeout-Ms;", NULL},
+    static const char *const bad[][2] = {{"X-Request-Timeout-Ms: 0", NULL},
+                                         {"X-Request-Timeout-Ms: -1", NULL},
+                                         {"X-Request-Timeout-Ms: 1.5", NULL},
+                                         {"X-Request-Timeout-Ms: 86400001", NULL},
+                                         {"X-Request-Timeout-Ms: 1e3", NULL},
+                                         {"X-Request-Timeout-Ms;", NULL},
                                          {"X-Request-Timeout-Ms: 999999999999999999999", NULL}};
     static const char *const good[] = {"X-Request-Timeout-Ms: 86400000", NULL};
     (void)state;
@@ -320,7 +324,7 @@ static void test_deadlines__are_whole_milliseconds(void **state)
 static void test_a_passed_deadline__is_504(void **state)
 {
     char buf[4096];
-    int  fd = raw_connect(shared.port);
+    int fd = raw_connect(shared.port);
     (void)state;
     raw_send(fd, POST_HEAD "X-Request-Timeout-Ms: 30\r\nContent-Length: 41\r\n\r\n{\"labels\":");
     sleep_ms(60);
@@ -333,7 +337,7 @@ static void test_a_passed_deadline__is_504(void **state)
 static void test_too_many_header_fields__are_431(void **state)
 {
     static char request[8192];
-    char        buf[4096];
+    char buf[4096];
     (void)state;
     strcpy(request, "GET /healthz HTTP/1.1\r\nHost: x\r\n");
     for (int i = 0; i < 120; i++) {
@@ -347,7 +351,7 @@ static void test_too_many_header_fields__are_431(void **state)
 static void test_a_huge_head__is_431(void **state)
 {
     static char request[70000];
-    char        buf[4096];
+    char buf[4096];
     (void)state;
     strcpy(request, "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Filler: ");
     memset(request + strlen(request), 'y', 60000);
@@ -391,7 +395,7 @@ static void test_ambiguous_framing__is_400_and_closes(void **state)
 static void test_a_body_byte_by_byte__is_read(void **state)
 {
     char buf[4096];
-    int  fd = raw_connect(shared.port);
+    int fd = raw_connect(shared.port);
     (void)state;
     raw_send(fd, POST_HEAD "Content-Length: 38\r\n\r\n");
     for (const char *p = BODY; *p != '\0'; p++) {
@@ -406,7 +410,7 @@ static void test_a_body_byte_by_byte__is_read(void **state)
 static void test_a_chunked_body__is_read(void **state)
 {
     static const char *const chunked[] = {"Content-Type: application/json", "Transfer-Encoding: chunked", NULL};
-    char                     buf[4096];
+    char buf[4096];
     (void)state;
     struct answer a = client_call(client, "POST", shared.url, LOSS, chunked, BODY, strlen(BODY));
     assert_int_equal(a.status, 200);
@@ -425,7 +429,7 @@ static void test_a_chunked_body__is_read(void **state)
 static void test_expect_continue__is_asked_for_the_body(void **state)
 {
     char buf[4096];
-    int  fd = raw_connect(shared.port);
+    int fd = raw_connect(shared.port);
     (void)state;
     raw_send(fd, POST_HEAD "Content-Length: 38\r\nExpect: 100-continue\r\n\r\n");
     assert_true(raw_expect(fd, buf, sizeof buf, "HTTP/1.1 100", 5000));
@@ -443,7 +447,7 @@ static void test_expect_continue__is_refused_by_the_head_alone(void **state)
         POST_HEAD "Content-Length: 38\r\nX-Request-Timeout-Ms: x\r\n",
     };
     static const char *const statuses[] = {"415", "404", "413", "400"};
-    char                     buf[4096];
+    char buf[4096];
     (void)state;
     for (size_t i = 0; i < 4; i++) {
         int fd = raw_connect(shared.port);
@@ -470,9 +474,10 @@ static void test_a_body_beyond_the_limit__is_413_that_arrives(void **state)
 {
     static const char *const expect[] = {"Content-Type: application/json", NULL};
     static const char *const plain[] = {"Content-Type: application/json", "Expect:", NULL};
-    static const char *const chunked[] = {"Content-Type: application/json", "Expect:", "Transfer-Encoding: chunked", NULL};
-    size_t                   size = 32 << 20;
-    char                    *body = malloc(size);
+    static const char *const chunked[] = {"Content-Type: application/json", "Expect:", "Transfer-Encoding: chunked",
+                                          NULL};
+    size_t size = 32 << 20;
+    char *body = malloc(size);
     (void)state;
     assert_non_null(body);
     memset(body, ' ', size);
@@ -490,9 +495,9 @@ static void test_a_body_beyond_the_limit__is_413_that_arrives(void **state)
 static void test_a_client_that_sends_first__still_gets_its_413(void **state)
 {
     size_t size = LIMIT + LIMIT / 2;
-    char  *body = malloc(size);
-    char   buf[4096];
-    int    fd = raw_connect(shared.port);
+    char *body = malloc(size);
+    char buf[4096];
+    int fd = raw_connect(shared.port);
     (void)state;
     assert_non_null(body);
     memset(body, ' ', size);
@@ -509,7 +514,7 @@ static void test_a_client_that_sends_first__still_gets_its_413(void **state)
 static void test_a_late_failure__is_answered_before_the_body_ends(void **state)
 {
     char buf[4096];
-    int  fd = raw_connect(shared.port);
+    int fd = raw_connect(shared.port);
     (void)state;
     raw_send(fd, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a\",\r\n");
     for (int i = 0; i < 40; i++) {
@@ -612,7 +617,7 @@ static void test_metrics__are_prometheus_text(void **state)
 static double metric(const char *name)
 {
     struct answer a = client_get(client, shared.url, "/metrics");
-    char          line[128];
+    char line[128];
 
     snprintf(line, sizeof line, "\n%s ", name);
     const char *at = strstr(a.body, line);

@@ -77,7 +77,7 @@ static void test_sigint__drains_as_well(void **state)
 static void test_new_work_on_an_old_connection__is_503_while_draining(void **state)
 {
     struct daemon d;
-    char          buf[4096];
+    char buf[4096];
     (void)state;
     daemon_start(&d, NULL);
     int held = begin_call(&d);
@@ -101,8 +101,8 @@ static void test_new_work_on_an_old_connection__is_503_while_draining(void **sta
 static void test_drain_delay__is_unready_but_takes_work(void **state)
 {
     static const char *const options[] = {"--drain-delay", "1s", NULL};
-    struct daemon            d;
-    struct client           *client = client_new();
+    struct daemon d;
+    struct client *client = client_new();
     (void)state;
     daemon_start(&d, options);
     struct answer a = client_get(client, d.url, "/readyz");
@@ -124,7 +124,7 @@ static void test_drain_delay__is_unready_but_takes_work(void **state)
 static void test_drain_timeout__gives_up_and_exits_1(void **state)
 {
     static const char *const options[] = {"--drain-timeout", "1s", NULL};
-    struct daemon            d;
+    struct daemon d;
     (void)state;
     daemon_start(&d, options);
     int fd = begin_call(&d);
@@ -147,7 +147,7 @@ static void test_a_second_signal__ends_at_once(void **state)
 static void test_an_idle_connection__does_not_hold_up_the_end(void **state)
 {
     struct daemon d;
-    char          buf[4096];
+    char buf[4096];
     (void)state;
     daemon_start(&d, NULL);
     int fd = raw_connect(d.port);
@@ -160,7 +160,7 @@ static void test_an_idle_connection__does_not_hold_up_the_end(void **state)
 static void test_a_silent_connection__is_closed(void **state)
 {
     static const char *const options[] = {"--connection-timeout", "1", NULL};
-    struct daemon            d;
+    struct daemon d;
     (void)state;
     daemon_start(&d, options);
     int fd = raw_connect(d.port);
@@ -177,7 +177,7 @@ static void test_a_silent_connection__is_closed(void **state)
 
 static void check_computes(const char *const *options)
 {
-    struct daemon  d;
+    struct daemon d;
     struct client *client = client_new();
     daemon_start(&d, options);
     for (int i = 0; i < 20; i++) {
@@ -203,10 +203,10 @@ static void test_any_number_of_threads__computes(void **state)
 static void test_no_memory__is_503_with_retry_after(void **state)
 {
     static const char *const options[] = {"--memory-budget", "1MiB", NULL};
-    struct daemon            d;
-    struct client           *client = client_new();
-    size_t                   n = 400000, size = 0;
-    char                    *body = malloc(2 * n + 64);
+    struct daemon d;
+    struct client *client = client_new();
+    size_t n = 400000, size = 0;
+    char *body = malloc(2 * n + 64);
     (void)state;
     assert_non_null(body);
     size += (size_t)sprintf(body, "{\"labels\":[1");
@@ -217,7 +217,7 @@ static void test_no_memory__is_503_with_retry_after(void **state)
     size += (size_t)sprintf(body + size, "]}");
     daemon_start(&d, options);
     static const char *const headers[] = {"Content-Type: application/json", NULL};
-    struct answer            a = client_call(client, "POST", d.url, LOSS, headers, body, size);
+    struct answer a = client_call(client, "POST", d.url, LOSS, headers, body, size);
     assert_int_equal(a.status, 503);
     assert_true(answer_has(&a, "\"code\":\"overloaded\""));
     assert_string_equal(answer_header(&a, "Retry-After"), "1");
@@ -232,12 +232,12 @@ static void test_no_memory__is_503_with_retry_after(void **state)
 
 static void test_the_log__has_one_json_line_a_request(void **state)
 {
-    struct daemon  d;
+    struct daemon d;
     struct client *client = client_new();
     (void)state;
     daemon_start(&d, NULL);
     static const char *const headers[] = {"Content-Type: application/json", "X-Request-Id: find-me", NULL};
-    struct answer            a = client_call(client, "POST", d.url, LOSS, headers, BODY, strlen(BODY));
+    struct answer a = client_call(client, "POST", d.url, LOSS, headers, BODY, strlen(BODY));
     assert_int_equal(a.status, 200);
     a = client_get(client, d.url, "/nowhere?a=%22%0a");
     assert_int_equal(a.status, 404);
@@ -264,7 +264,7 @@ static void test_the_log__has_one_json_line_a_request(void **state)
 static void check_refused(const char *const *arguments, int status, const char *const *words)
 {
     char *output;
-    int   got = program_run(arguments, &output);
+    int got = program_run(arguments, &output);
     if (got != status) {
         fail_msg("%s %s: exit %d, not %d: %s", arguments[0], arguments[1], got, status, output);
     }
@@ -276,8 +276,7 @@ static void check_refused(const char *const *arguments, int status, const char *
     free(output);
 }
 
-#define REFUSED(status, words, ...)                                      \
-    check_refused((const char *const[]){__VA_ARGS__, NULL}, status, words)
+#define REFUSED(status, words, ...) check_refused((const char *const[]){__VA_ARGS__, NULL}, status, words)
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static void test_bad_options__exit_2_and_name_what_would_do(void **state)
@@ -301,11 +300,11 @@ static void test_bad_options__exit_2_and_name_what_would_do(void **state)
 
 static void test_the_environment__sets_options_and_a_flag_wins(void **state)
 {
-    static const char *const  flag[] = {"--max-body", "2KiB", NULL};
-    struct daemon             d;
-    struct client            *client = client_new();
-    static char               body[4096];
-    static const char *const  headers[] = {"Content-Type: application/json", NULL};
+    static const char *const flag[] = {"--max-body", "2KiB", NULL};
+    struct daemon d;
+    struct client *client = client_new();
+    static char body[4096];
+    static const char *const headers[] = {"Content-Type: application/json", NULL};
     (void)state;
     memset(body, ' ', sizeof body);
     setenv("LOSSD_MAX_BODY", "1KiB", 1);
@@ -328,7 +327,7 @@ static void test_the_environment__sets_options_and_a_flag_wins(void **state)
 static void test_a_taken_port__exits_1_and_says_so(void **state)
 {
     struct daemon d;
-    char          port[16];
+    char port[16];
     (void)state;
     daemon_start(&d, NULL);
     snprintf(port, sizeof port, "%d", d.port);
@@ -349,10 +348,26 @@ static void test_loopback__needs_no_warning(void **state)
 
 static void test_help__mentions_every_option(void **state)
 {
-    static const char *const names[] = {
-        "listen", "port", "store", "max-body", "max-depth", "memory-budget", "threads", "http-threads",
-        "inline-elements", "queue-jobs", "queue-bytes", "connection-limit", "connection-timeout", "drain-delay",
-        "drain-timeout", "registry-ttl", "idempotency-ttl", "isa", "log-format", "log-level"};
+    static const char *const names[] = {"listen",
+                                        "port",
+                                        "store",
+                                        "max-body",
+                                        "max-depth",
+                                        "memory-budget",
+                                        "threads",
+                                        "http-threads",
+                                        "inline-elements",
+                                        "queue-jobs",
+                                        "queue-bytes",
+                                        "connection-limit",
+                                        "connection-timeout",
+                                        "drain-delay",
+                                        "drain-timeout",
+                                        "registry-ttl",
+                                        "idempotency-ttl",
+                                        "isa",
+                                        "log-format",
+                                        "log-level"};
     char *output;
     (void)state;
     assert_int_equal(program_run((const char *const[]){"serve", "--help", NULL}, &output), 0);
@@ -385,8 +400,8 @@ static void test_version_and_help__exit_0(void **state)
 static void test_health__asks_a_server(void **state)
 {
     struct daemon d;
-    char          address[32];
-    char         *output;
+    char address[32];
+    char *output;
     (void)state;
     daemon_start(&d, NULL);
     snprintf(address, sizeof address, "127.0.0.1:%d", d.port);

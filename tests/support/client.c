@@ -22,19 +22,19 @@
 #include <cmocka.h>
 
 struct text {
-    char  *data;
+    char *data;
     size_t size;
 };
 
 struct client {
-    CURL       *curl;
+    CURL *curl;
     struct text head, body;
 };
 
 static size_t append(char *bytes, size_t one, size_t n, void *to)
 {
     struct text *t = to;
-    char        *data = realloc(t->data, t->size + n + 1);
+    char *data = realloc(t->data, t->size + n + 1);
 
     (void)one;
     assert_non_null(data);
@@ -72,10 +72,10 @@ void client_free(struct client *c)
 struct answer client_call(struct client *c, const char *method, const char *url, const char *path,
                           const char *const *headers, const char *body, size_t size)
 {
-    struct answer      a = {0};
+    struct answer a = {0};
     struct curl_slist *list = NULL;
-    char               whole[16384];
-    long               status = 0;
+    char whole[16384];
+    long status = 0;
 
     clear(&c->head);
     clear(&c->body);
@@ -128,7 +128,7 @@ struct answer client_post(struct client *c, const char *url, const char *path, c
 const char *answer_header(const struct answer *a, const char *name)
 {
     static _Thread_local char value[1024];
-    size_t                    n = strlen(name);
+    size_t n = strlen(name);
 
     for (const char *line = a->head; line != NULL && *line != '\0';) {
         if (strncasecmp(line, name, n) == 0 && line[n] == ':') {
@@ -207,12 +207,12 @@ void raw_send(int fd, const char *text)
 bool raw_expect(int fd, char *buf, size_t size, const char *text, int ms)
 {
     int64_t end = clock_ms() + ms;
-    size_t  n = 0;
+    size_t n = 0;
 
     buf[0] = '\0';
     while (n + 1 < size && strstr(buf, text) == NULL) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
-        int64_t       left = end - clock_ms();
+        int64_t left = end - clock_ms();
         if (left <= 0 || poll(&p, 1, (int)left) <= 0) {
             break;
         }
@@ -229,11 +229,11 @@ bool raw_expect(int fd, char *buf, size_t size, const char *text, int ms)
 bool raw_closed(int fd, int ms)
 {
     int64_t end = clock_ms() + ms;
-    char    sink[4096];
+    char sink[4096];
 
     for (;;) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
-        int64_t       left = end - clock_ms();
+        int64_t left = end - clock_ms();
         if (left <= 0 || poll(&p, 1, (int)left) <= 0) {
             return false;
         }

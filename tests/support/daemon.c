@@ -5,8 +5,8 @@
 #include "daemon.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,7 +49,7 @@ static char *file_text(int fd)
 {
     struct stat s;
     assert_int_equal(fstat(fd, &s), 0);
-    char   *text = malloc((size_t)s.st_size + 1);
+    char *text = malloc((size_t)s.st_size + 1);
     assert_non_null(text);
     ssize_t n = pread(fd, text, (size_t)s.st_size, 0);
     text[n > 0 ? n : 0] = '\0';
@@ -79,7 +79,7 @@ static int wait_for(pid_t pid)
 void daemon_start(struct daemon *d, const char *const *options)
 {
     const char *arguments[MAX_ARGUMENTS] = {LOSSD_PROGRAM, "serve", "--listen", "127.0.0.1:0", "--store", "memory"};
-    size_t      n = 6;
+    size_t n = 6;
 
     for (; options != NULL && *options != NULL; options++) {
         assert_true(n + 1 < MAX_ARGUMENTS);
@@ -92,8 +92,8 @@ void daemon_start(struct daemon *d, const char *const *options)
     for (long waited = 0; waited < PATIENCE_MS; waited += 5) {
         char *text = file_text(d->log);
         char *url = strstr(text, "listening on http://127.0.0.1:");
-        int   got = url != NULL && strchr(url, '\n') != NULL
-                        ? sscanf(url, "listening on http://127.0.0.1:%d", &d->port) : 0;
+        int got =
+            url != NULL && strchr(url, '\n') != NULL ? sscanf(url, "listening on http://127.0.0.1:%d", &d->port) : 0;
         free(text);
         if (got == 1) {
             snprintf(d->url, sizeof d->url, "http://127.0.0.1:%d", d->port);
@@ -128,7 +128,7 @@ char *daemon_log(const struct daemon *d)
 int program_run(const char *const *arguments, char **output)
 {
     const char *all[MAX_ARGUMENTS] = {LOSSD_PROGRAM};
-    int         out = memfd_create("output", MFD_CLOEXEC);
+    int out = memfd_create("output", MFD_CLOEXEC);
 
     assert_true(out >= 0);
     for (size_t n = 1; *arguments != NULL; arguments++, n++) {

@@ -10,17 +10,17 @@
 
 struct daemon {
     pid_t pid;
-    int   port;
-    int   log;       /* a memory file */
-    char  url[64];   /* "http://127.0.0.1:PORT" */
+    int port;
+    int log;      /* a memory file */
+    char url[64]; /* "http://127.0.0.1:PORT" */
 };
 
 /* lossd serve --listen 127.0.0.1:0 --store memory and these options (NULL-terminated). Fails the test where it does not
  * come up. */
 void daemon_start(struct daemon *d, const char *const *options);
 /* Signal it, wait, and give its exit status (128 and more: killed by a signal). Fails the test after 20 seconds. */
-int  daemon_stop(struct daemon *d, int signal);
-int  daemon_wait(struct daemon *d);
+int daemon_stop(struct daemon *d, int signal);
+int daemon_wait(struct daemon *d);
 /* What it has logged so far; to be freed. */
 char *daemon_log(const struct daemon *d);
 

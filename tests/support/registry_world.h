@@ -24,15 +24,15 @@
 #define SECOND INT64_C(1000000)
 
 struct world {
-    const char        *kind;
-    char               directory[64];
-    char               path[96]; /* the file, for SQLite */
-    char               url[128];
-    struct registry   *registry;
+    const char *kind;
+    char directory[64];
+    char path[96]; /* the file, for SQLite */
+    char url[128];
+    struct registry *registry;
     struct loss_arena *arena;
-    struct loss_error  err;
-    int64_t            now;
-    int64_t            ttl;
+    struct loss_error err;
+    int64_t now;
+    int64_t ttl;
 };
 
 static int64_t world_now(void *world)
@@ -87,7 +87,7 @@ static inline int world_setup(void **state)
 static inline int world_teardown(void **state)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm", ".lock"};
-    struct world            *w = *state;
+    struct world *w = *state;
     world_close(w);
     loss_arena_free(w->arena);
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
@@ -100,7 +100,10 @@ static inline int world_teardown(void **state)
     return rc;
 }
 
-#define ON_STORE(test, kind) {#test " (" kind ")", test, world_setup, world_teardown, (void *)(uintptr_t)(kind)}
+#define ON_STORE(test, kind)                                                                                           \
+    {                                                                                                                  \
+#test " (" kind ")", test, world_setup, world_teardown, (void *)(uintptr_t)(kind)                              \
+    }
 #define ON_EACH_STORE(test) ON_STORE(test, "memory"), ON_STORE(test, "sqlite")
 
 /* Add by hand; the entry, which must come about. */
@@ -108,13 +111,13 @@ static inline struct registry_entry world_add_to(struct world *w, const char *re
                                                  const char *collection, int64_t step, double loss)
 {
     struct registry_entry entry;
-    struct registry_add   add = {.registry = registry,
-                                 .name = name,
-                                 .collection = collection,
-                                 .loss = loss,
-                                 .step = step,
-                                 .dtype = "",
-                                 .reduction = ""};
+    struct registry_add add = {.registry = registry,
+                               .name = name,
+                               .collection = collection,
+                               .loss = loss,
+                               .step = step,
+                               .dtype = "",
+                               .reduction = ""};
     w->err = (struct loss_error){0};
     if (registry_add(w->registry, &add, w->arena, &entry, &w->err) != LOSS_OK) {
         fail_msg("adding %s: %s", name, w->err.message);

@@ -20,16 +20,16 @@ static struct registry_query under(const char *scope)
 
 static void test_registry__keeps_an_entry_as_it_was_added(void **state)
 {
-    struct world         *w = *state;
-    struct registry_page  page;
+    struct world *w = *state;
+    struct registry_page page;
     struct registry_entry out;
-    struct registry_add   add = {.registry = "run/7",
-                                 .name = "head/größe 损失",
-                                 .collection = "extra",
-                                 .loss = 0.1,
-                                 .step = REGISTRY_STEP_MAX,
-                                 .dtype = "float32",
-                                 .reduction = "mean"};
+    struct registry_add add = {.registry = "run/7",
+                               .name = "head/größe 损失",
+                               .collection = "extra",
+                               .loss = 0.1,
+                               .step = REGISTRY_STEP_MAX,
+                               .dtype = "float32",
+                               .reduction = "mean"};
     assert_int_equal(registry_add(w->registry, &add, w->arena, &out, &w->err), LOSS_OK);
     struct registry_query query = {.registry = "run/7", .step = REGISTRY_STEP_LATEST};
     assert_int_equal(registry_list(w->registry, &query, w->arena, &page, &w->err), LOSS_OK);
@@ -51,7 +51,7 @@ static void test_registry__keeps_an_entry_as_it_was_added(void **state)
 static void test_registry__keeps_every_double_to_the_bit(void **state)
 {
     static const double values[] = {0.0, -0.0, 1.0, -1e308, 5e-324, 0.1, INFINITY, -INFINITY};
-    struct world       *w = *state;
+    struct world *w = *state;
     struct registry_page page;
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         world_add(w, "x", 0, values[i]);
@@ -84,7 +84,7 @@ static void test_registry__gives_the_next_free_suffix(void **state)
 static void test_registry__gives_a_removed_name_again(void **state)
 {
     struct world *w = *state;
-    uint64_t      removed;
+    uint64_t removed;
     for (int i = 0; i < 5; i++) {
         world_add(w, "x", 0, 1);
     }
@@ -103,9 +103,9 @@ static void test_registry__gives_a_removed_name_again(void **state)
 
 static void test_registry__refuses_a_taken_name_without_room_for_a_suffix(void **state)
 {
-    struct world         *w = *state;
+    struct world *w = *state;
     struct registry_entry out;
-    char                  name[513];
+    char name[513];
     memset(name, 'n', 512);
     name[512] = '\0';
     assert_string_equal(world_add(w, name, 0, 1).name, name);
@@ -126,10 +126,10 @@ static void test_registry__refuses_a_taken_name_without_room_for_a_suffix(void *
 /* With a quadratic search this would take minutes. */
 static void test_registry__names_thousands_alike(void **state)
 {
-    struct world         *w = *state;
-    struct registry_add   adds[100];
+    struct world *w = *state;
+    struct registry_add adds[100];
     struct registry_entry out[100];
-    struct registry_key   key = {0};
+    struct registry_key key = {0};
     for (int i = 0; i < 100; i++) {
         adds[i] = (struct registry_add){
             .registry = "run", .name = "x", .collection = REGISTRY_LOSSES, .dtype = "", .reduction = ""};
@@ -142,10 +142,10 @@ static void test_registry__names_thousands_alike(void **state)
 
 static void test_registry__adds_all_or_none(void **state)
 {
-    struct world         *w = *state;
-    char                  name[513];
+    struct world *w = *state;
+    char name[513];
     struct registry_entry out[3];
-    struct registry_key   key = {.key = "k"};
+    struct registry_key key = {.key = "k"};
     memset(name, 'n', 512);
     name[512] = '\0';
     world_add(w, name, 0, 1);
@@ -221,11 +221,11 @@ static void test_registry__checks_names(void **state)
 
 static void test_registry__knows_only_what_was_made(void **state)
 {
-    struct world         *w = *state;
+    struct world *w = *state;
     struct registry_query latest = at(REGISTRY_STEP_LATEST);
-    struct registry_info  info;
-    double                total;
-    uint64_t              count;
+    struct registry_info info;
+    double total;
+    uint64_t count;
     assert_string_equal(world_names(w, &latest), "!unknown_registry");
     assert_string_equal(world_names(w, &ALL), "!unknown_registry");
     assert_int_equal(registry_total(w->registry, &latest, true, true, &total, &count, NULL), LOSS_UNKNOWN_REGISTRY);
@@ -247,7 +247,7 @@ static void test_registry__knows_only_what_was_made(void **state)
 
 static void test_registry__reads_steps(void **state)
 {
-    struct world         *w = *state;
+    struct world *w = *state;
     struct registry_query latest = at(REGISTRY_STEP_LATEST), first = at(1), none = at(2);
     world_add(w, "a", 5, 1);
     world_add(w, "b", 1, 1);
@@ -300,21 +300,16 @@ static void test_registry__totals_exactly(void **state)
 {
     static const struct {
         const char *scope;
-        int64_t     step;
-        bool        losses, regularization;
-        double      total;
-        uint64_t    count;
+        int64_t step;
+        bool losses, regularization;
+        double total;
+        uint64_t count;
     } cases[] = {
-        {NULL, 0, true, true, 1.125, 4},
-        {NULL, 0, true, false, 1, 3},
-        {NULL, 0, false, true, 0.125, 1},
-        {"big", 0, true, true, 0, 2},
-        {"nothing", 0, true, true, 0, 0},
-        {NULL, REGISTRY_STEP_LATEST, true, true, NAN, 2},
-        {"nan", 1, true, true, NAN, 1},
-        {"inf", 1, true, true, INFINITY, 1},
-        {NULL, 7, true, true, 0, 0},
-        {"small", REGISTRY_STEP_ALL, true, true, 1, 1},
+        {NULL, 0, true, true, 1.125, 4},  {NULL, 0, true, false, 1, 3},
+        {NULL, 0, false, true, 0.125, 1}, {"big", 0, true, true, 0, 2},
+        {"nothing", 0, true, true, 0, 0}, {NULL, REGISTRY_STEP_LATEST, true, true, NAN, 2},
+        {"nan", 1, true, true, NAN, 1},   {"inf", 1, true, true, INFINITY, 1},
+        {NULL, 7, true, true, 0, 0},      {"small", REGISTRY_STEP_ALL, true, true, 1, 1},
     };
     struct world *w = *state;
     world_add(w, "big", 0, 1e100);
@@ -326,11 +321,11 @@ static void test_registry__totals_exactly(void **state)
     world_add(w, "inf", 1, INFINITY);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct registry_query q = {.registry = "run", .scope = cases[i].scope, .step = cases[i].step};
-        double                total = -1;
-        uint64_t              count = 99;
-        assert_int_equal(registry_total(w->registry, &q, cases[i].losses, cases[i].regularization, &total, &count,
-                                        &w->err),
-                         LOSS_OK);
+        double total = -1;
+        uint64_t count = 99;
+        assert_int_equal(
+            registry_total(w->registry, &q, cases[i].losses, cases[i].regularization, &total, &count, &w->err),
+            LOSS_OK);
         if (!(total == cases[i].total || (isnan(total) && isnan(cases[i].total))) || count != cases[i].count) {
             fail_msg("case %zu: total %g, count %d", i, total, (int)count);
         }
@@ -340,7 +335,7 @@ static void test_registry__totals_exactly(void **state)
 static void test_registry__removes_what_is_meant(void **state)
 {
     struct world *w = *state;
-    uint64_t      removed = 77;
+    uint64_t removed = 77;
     world_add(w, "head/x", 0, 1);
     world_add_to(w, "run", "head/y", "extra", 0, 1);
     world_add(w, "tail", 0, 1);
@@ -363,7 +358,7 @@ static void test_registry__removes_what_is_meant(void **state)
 static void test_registry__removes_nothing_when_the_scope_runs_away(void **state)
 {
     struct world *w = *state;
-    uint64_t      removed = 77;
+    uint64_t removed = 77;
     world_add(w, "aa", 0, 1);
     world_add(w, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", 0, 1);
     assert_int_equal(registry_remove(w->registry, "run", "(a+)+$", 0, &removed, NULL), LOSS_INVALID_SCOPE);
@@ -379,15 +374,15 @@ static void test_registry__removes_nothing_when_the_scope_runs_away(void **state
 
 static void test_registry__pages_through_a_list(void **state)
 {
-    struct world        *w = *state;
+    struct world *w = *state;
     struct registry_page page;
-    char                 name[16];
+    char name[16];
     for (int i = 0; i < 50; i++) {
         snprintf(name, sizeof name, "%s%d", i % 2 == 0 ? "even" : "odd", i);
         world_add(w, name, 4, i);
     }
     struct registry_query q = {.registry = "run", .step = REGISTRY_STEP_LATEST, .scope = "even", .limit = 10};
-    int                   seen = 0, pages = 0;
+    int seen = 0, pages = 0;
     do {
         assert_int_equal(registry_list(w->registry, &q, w->arena, &page, &w->err), LOSS_OK);
         for (size_t i = 0; i < page.count; i++, seen++) {
@@ -409,10 +404,16 @@ static void test_registry__pages_through_a_list(void **state)
 
 static void test_registry__refuses_a_bad_cursor(void **state)
 {
-    static const char *const cursors[] = {"", "0", "xyz", "00000000000000010000000000000000ff", "0000000000000001",
-                                          "0000000000000001000000000000000G", "ffffffffffffffff0000000000000000",
-                                          "0000000000000001fffffffffffffff0", "00000000000000010000000000000003"};
-    struct world            *w = *state;
+    static const char *const cursors[] = {"",
+                                          "0",
+                                          "xyz",
+                                          "00000000000000010000000000000000ff",
+                                          "0000000000000001",
+                                          "0000000000000001000000000000000G",
+                                          "ffffffffffffffff0000000000000000",
+                                          "0000000000000001fffffffffffffff0",
+                                          "00000000000000010000000000000003"};
+    struct world *w = *state;
     world_add(w, "a", 0, 1);
     for (size_t i = 0; i < sizeof cursors / sizeof *cursors; i++) {
         struct registry_query q = {.registry = "run", .step = 0, .cursor = cursors[i]};
@@ -425,11 +426,11 @@ static void test_registry__refuses_a_bad_cursor(void **state)
 
 static void test_registry__lists_registries_by_name(void **state)
 {
-    struct world         *w = *state;
+    struct world *w = *state;
     struct registry_info *infos;
-    size_t                count;
-    const char           *cursor = NULL;
-    char                  names[64] = "";
+    size_t count;
+    const char *cursor = NULL;
+    char names[64] = "";
     world_add_to(w, "b", "x", "losses", 3, 1);
     w->now += SECOND;
     world_add_to(w, "ä", "x", "losses", 0, 1);
@@ -475,7 +476,7 @@ static loss_status add_with_key(struct world *w, const char *key, unsigned char 
 
 static void test_registry__adds_once_a_key(void **state)
 {
-    struct world         *w = *state;
+    struct world *w = *state;
     struct registry_entry first, again;
     world_add(w, "x", 2, 1);
     assert_int_equal(add_with_key(w, "key", 1, "x", &first), LOSS_OK);
@@ -495,9 +496,9 @@ static void test_registry__adds_once_a_key(void **state)
 
 static void test_registry__keeps_keys_past_deletion_and_for_a_day(void **state)
 {
-    struct world         *w = *state;
+    struct world *w = *state;
     struct registry_entry first, again;
-    uint64_t              removed;
+    uint64_t removed;
     assert_int_equal(add_with_key(w, "key", 1, "x", &first), LOSS_OK);
     assert_int_equal(registry_remove(w->registry, "run", NULL, REGISTRY_STEP_ALL, &removed, NULL), LOSS_OK);
     assert_int_equal(add_with_key(w, "key", 1, "x", &again), LOSS_OK);
@@ -517,9 +518,9 @@ static void test_registry__keeps_keys_past_deletion_and_for_a_day(void **state)
 
 static void test_registry__refuses_what_is_no_key(void **state)
 {
-    struct world         *w = *state;
+    struct world *w = *state;
     struct registry_entry out;
-    char                  key[257];
+    char key[257];
     memset(key, 'k', 256);
     key[256] = '\0';
     const char *const bad[] = {"", "a b", "a\tb", "schlüssel", key};
@@ -532,11 +533,11 @@ static void test_registry__refuses_what_is_no_key(void **state)
 
 static void test_registry__forgets_after_its_ttl(void **state)
 {
-    struct world         *w = *state;
-    uint64_t              removed;
-    struct registry_info  info, *infos;
-    size_t                count;
-    const char           *cursor;
+    struct world *w = *state;
+    uint64_t removed;
+    struct registry_info info, *infos;
+    size_t count;
+    const char *cursor;
     struct registry_query latest = at(REGISTRY_STEP_LATEST);
     world_add(w, "x", 0, 1);
     assert_int_equal(registry_put(w->registry, "run", 10, NULL), LOSS_OK);
@@ -604,15 +605,15 @@ static void test_registry__has_a_default_ttl(void **state)
 
 static void test_registry__fails_without_changing_anything_when_the_arena_is_full(void **state)
 {
-    struct world         *w = *state;
-    struct loss_arena    *tiny = loss_arena_new(0, NULL);
+    struct world *w = *state;
+    struct loss_arena *tiny = loss_arena_new(0, NULL);
     struct registry_entry out;
-    struct registry_add   add = {.registry = "run",
-                                 .name = "x",
-                                 .collection = REGISTRY_LOSSES,
-                                 .dtype = "",
-                                 .reduction = "",
-                                 .key = {.key = "key"}};
+    struct registry_add add = {.registry = "run",
+                               .name = "x",
+                               .collection = REGISTRY_LOSSES,
+                               .dtype = "",
+                               .reduction = "",
+                               .key = {.key = "key"}};
     assert_int_equal(registry_add(w->registry, &add, tiny, &out, NULL), LOSS_OVERLOADED);
     assert_string_equal(world_names(w, &ALL), "!unknown_registry");
     assert_int_equal(registry_add(w->registry, &add, w->arena, &out, NULL), LOSS_OK);
@@ -634,7 +635,7 @@ static void test_registry__refuses_unknown_kinds_of_store(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
         struct registry_options options = {.url = urls[i]};
-        struct registry        *r = NULL;
+        struct registry *r = NULL;
         assert_int_equal(registry_open(&options, &r, NULL), LOSS_INVALID_PARAMETER);
         assert_null(r);
     }
@@ -642,12 +643,12 @@ static void test_registry__refuses_unknown_kinds_of_store(void **state)
 
 static void test_registry__uses_the_system_clock_by_itself(void **state)
 {
-    struct world           *w = *state;
+    struct world *w = *state;
     struct registry_options options = {.url = "memory", .idempotency_seconds = 1};
-    struct registry        *r;
-    struct registry_entry   out;
-    struct registry_add     add = {
-            .registry = "run", .name = "x", .collection = REGISTRY_LOSSES, .dtype = "", .reduction = ""};
+    struct registry *r;
+    struct registry_entry out;
+    struct registry_add add = {
+        .registry = "run", .name = "x", .collection = REGISTRY_LOSSES, .dtype = "", .reduction = ""};
     assert_int_equal(registry_open(&options, &r, NULL), LOSS_OK);
     assert_int_equal(registry_add(r, &add, w->arena, &out, NULL), LOSS_OK);
     assert_true(out.added_at > 1700000000 * SECOND);

@@ -11,11 +11,11 @@ enum { THREADS = 8, ADDS = 50 };
 static const struct registry_query ALL = {.registry = "run", .step = REGISTRY_STEP_ALL};
 
 struct worker {
-    struct world      *world;
+    struct world *world;
     struct loss_arena *arena;
-    int                number, failures;
-    const char        *key; /* NULL: none */
-    uint64_t           last_order;
+    int number, failures;
+    const char *key; /* NULL: none */
+    uint64_t last_order;
 };
 
 static void *add_many(void *arg)
@@ -23,13 +23,13 @@ static void *add_many(void *arg)
     struct worker *self = arg;
     for (int i = 0; i < ADDS; i++) {
         struct registry_entry out;
-        struct registry_add   add = {.registry = "run",
-                                     .name = "x",
-                                     .collection = REGISTRY_LOSSES,
-                                     .loss = self->number * ADDS + i,
-                                     .dtype = "",
-                                     .reduction = "",
-                                     .key = {.key = self->key}};
+        struct registry_add add = {.registry = "run",
+                                   .name = "x",
+                                   .collection = REGISTRY_LOSSES,
+                                   .loss = self->number * ADDS + i,
+                                   .dtype = "",
+                                   .reduction = "",
+                                   .key = {.key = self->key}};
         loss_status status = registry_add(self->world->registry, &add, self->arena, &out, NULL);
         self->failures += status != LOSS_OK;
         self->last_order = status == LOSS_OK ? out.order : self->last_order;
@@ -52,10 +52,10 @@ static void run_threads(struct world *w, struct worker *workers, void *(*body)(v
 
 static void test_threads__lose_nothing_and_share_no_name(void **state)
 {
-    struct world        *w = *state;
-    struct worker        workers[THREADS];
+    struct world *w = *state;
+    struct worker workers[THREADS];
     struct registry_page page;
-    bool                 named[THREADS * ADDS] = {false}, valued[THREADS * ADDS] = {false};
+    bool named[THREADS * ADDS] = {false}, valued[THREADS * ADDS] = {false};
     run_threads(w, workers, add_many, NULL);
     for (int i = 0; i < THREADS; i++) {
         assert_int_equal(workers[i].failures, 0);
@@ -86,23 +86,19 @@ static void test_threads__add_once_under_one_key(void **state)
 
 static void *do_everything(void *arg)
 {
-    struct worker        *self = arg;
-    struct registry      *r = self->world->registry;
+    struct worker *self = arg;
+    struct registry *r = self->world->registry;
     struct registry_query latest = {.registry = "run", .step = REGISTRY_STEP_LATEST, .scope = "x"};
     for (int i = 0; i < ADDS / 2; i++) {
-        struct registry_page   page;
-        struct registry_info   info, *infos;
-        struct registry_entry  out;
-        struct registry_add    add = {.registry = "run",
-                                      .name = "x",
-                                      .collection = REGISTRY_LOSSES,
-                                      .step = i,
-                                      .dtype = "",
-                                      .reduction = ""};
-        const char            *cursor;
-        double                 total;
-        uint64_t               count;
-        size_t                 n;
+        struct registry_page page;
+        struct registry_info info, *infos;
+        struct registry_entry out;
+        struct registry_add add = {
+            .registry = "run", .name = "x", .collection = REGISTRY_LOSSES, .step = i, .dtype = "", .reduction = ""};
+        const char *cursor;
+        double total;
+        uint64_t count;
+        size_t n;
         self->failures += registry_add(r, &add, self->arena, &out, NULL) != LOSS_OK;
         switch ((i + self->number) % 4) {
         case 0:

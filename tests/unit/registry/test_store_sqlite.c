@@ -58,7 +58,7 @@ static void add_and_crash(struct world *w)
 
 static void test_sqlite__keeps_what_was_acknowledged_through_a_crash(void **state)
 {
-    struct world         *w = *state;
+    struct world *w = *state;
     struct registry_entry again;
     in_a_crash(w, add_and_crash);
     assert_string_equal(world_names(w, &ALL), "x");
@@ -69,10 +69,10 @@ static void test_sqlite__keeps_what_was_acknowledged_through_a_crash(void **stat
 
 static void add_for_ever(struct world *w)
 {
-    int                   pipe_end = (int)w->ttl;
+    int pipe_end = (int)w->ttl;
     struct registry_entry out;
     for (int i = 0; i < 1000000; i++) {
-        char                name[16];
+        char name[16];
         struct registry_add add = {
             .registry = "run", .name = name, .collection = REGISTRY_LOSSES, .loss = i, .dtype = "", .reduction = ""};
         snprintf(name, sizeof name, "n%d", i);
@@ -87,7 +87,7 @@ static void add_for_ever(struct world *w)
 static void test_sqlite__survives_kill_at_any_moment(void **state)
 {
     struct world *w = *state;
-    int           last = -1, ends[2];
+    int last = -1, ends[2];
     for (int round = 0; round < 5; round++) {
         uint64_t removed;
         registry_remove(w->registry, "run", NULL, REGISTRY_STEP_ALL, &removed, NULL);
@@ -124,7 +124,7 @@ static void test_sqlite__survives_kill_at_any_moment(void **state)
 
 static void test_sqlite__keeps_everything_when_reopened(void **state)
 {
-    struct world        *w = *state;
+    struct world *w = *state;
     struct registry_info info;
     world_add(w, "x", 0, NAN);
     world_add(w, "x", 0, 1);
@@ -142,7 +142,7 @@ static void test_sqlite__keeps_everything_when_reopened(void **state)
 static void expect_closed(struct world *w, const char *url, const char *says)
 {
     struct registry_options options = {.url = url};
-    struct registry        *r = NULL;
+    struct registry *r = NULL;
     w->err = (struct loss_error){0};
     assert_int_equal(registry_open(&options, &r, &w->err), LOSS_STORE_UNAVAILABLE);
     assert_null(r);
@@ -163,7 +163,7 @@ static void test_sqlite__lets_one_server_in(void **state)
 static void test_sqlite__lets_other_programs_read_meanwhile(void **state)
 {
     struct world *w = *state;
-    sqlite3      *db;
+    sqlite3 *db;
     sqlite3_stmt *q;
     world_add(w, "x", 0, 1);
     assert_int_equal(sqlite3_open_v2(w->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
@@ -177,9 +177,9 @@ static void test_sqlite__lets_other_programs_read_meanwhile(void **state)
 
 static void test_sqlite__says_that_another_program_writes(void **state)
 {
-    struct world         *w = *state;
+    struct world *w = *state;
     struct registry_entry out;
-    sqlite3              *db;
+    sqlite3 *db;
     world_add(w, "y", 0, 1);
     assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
@@ -198,7 +198,7 @@ static void test_sqlite__says_that_another_program_writes(void **state)
 
 static void test_sqlite__notices_that_its_file_is_gone(void **state)
 {
-    struct world         *w = *state;
+    struct world *w = *state;
     struct registry_entry out;
     world_add(w, "x", 0, 1);
     assert_int_equal(unlink(w->path), 0);
@@ -219,7 +219,7 @@ static void write_file(const char *path, const char *text)
 static void test_sqlite__says_why_it_cannot_open(void **state)
 {
     struct world *w = *state;
-    char          url[160], noise[4096];
+    char url[160], noise[4096];
     world_close(w);
 
     snprintf(url, sizeof url, "sqlite:%s", w->directory);
@@ -261,7 +261,7 @@ static void test_sqlite__leaves_newer_files_alone(void **state)
 static void test_sqlite__does_not_take_a_file_it_cannot_read_for_empty(void **state)
 {
     struct world *w = *state;
-    char          page[512];
+    char page[512];
     world_add(w, "x", 0, 1);
     world_close(w);
     int fd = open(w->path, O_RDWR);
@@ -274,9 +274,9 @@ static void test_sqlite__does_not_take_a_file_it_cannot_read_for_empty(void **st
 
 static void test_sqlite__makes_missing_directories(void **state)
 {
-    struct world           *w = *state;
-    char                    path[160], url[170];
-    struct registry        *r;
+    struct world *w = *state;
+    char path[160], url[170];
+    struct registry *r;
     struct registry_options options = {.url = url};
     snprintf(url, sizeof url, "sqlite:%s/a/b/registry.db", w->directory);
     assert_int_equal(registry_open(&options, &r, &w->err), LOSS_OK);
@@ -295,12 +295,12 @@ static void test_sqlite__makes_missing_directories(void **state)
 /* The disk is full for as long as the file may not grow. */
 static void test_sqlite__is_not_ready_while_the_disk_is_full(void **state)
 {
-    struct world         *w = *state;
+    struct world *w = *state;
     struct registry_entry out;
-    loss_status           status = LOSS_OK;
-    char                  name[16];
-    struct registry_add   add = {
-          .registry = "run", .name = name, .collection = REGISTRY_LOSSES, .dtype = "", .reduction = ""};
+    loss_status status = LOSS_OK;
+    char name[16];
+    struct registry_add add = {
+        .registry = "run", .name = name, .collection = REGISTRY_LOSSES, .dtype = "", .reduction = ""};
     world_add(w, "x", 0, 1);
     world_close(w);
     pid_t pid = fork();

@@ -15,8 +15,8 @@
 /* A job that says it runs, and ends when it is let. */
 struct gate {
     pthread_mutex_t mutex;
-    pthread_cond_t  changed;
-    bool            entered, open;
+    pthread_cond_t changed;
+    bool entered, open;
 };
 
 static void gate_init(struct gate *g)
@@ -54,12 +54,12 @@ static void gate_open(struct gate *g)
 }
 
 struct order {
-    int    seen[64];
+    int seen[64];
     size_t n;
 };
 struct numbered {
     struct order *order;
-    int           number;
+    int number;
 };
 
 static void numbered_job(void *arg)
@@ -71,8 +71,8 @@ static void numbered_job(void *arg)
 static void test_jobs__run_in_the_order_of_submission(void **state)
 {
     struct executor *e = executor_new("test", 64, 1000);
-    struct order     order = {.n = 0};
-    struct numbered  jobs[64];
+    struct order order = {.n = 0};
+    struct numbered jobs[64];
     (void)state;
     assert_non_null(e);
     for (int i = 0; i < 64; i++) {
@@ -89,9 +89,9 @@ static void test_jobs__run_in_the_order_of_submission(void **state)
 static void test_a_full_queue__refuses(void **state)
 {
     struct executor *e = executor_new("test", 2, 1000);
-    struct order     order = {.n = 0};
-    struct numbered  job = {&order, 7};
-    struct gate      gate;
+    struct order order = {.n = 0};
+    struct numbered job = {&order, 7};
+    struct gate gate;
     (void)state;
     gate_init(&gate);
     assert_true(executor_submit(e, gate_job, &gate, 0));
@@ -108,9 +108,9 @@ static void test_a_full_queue__refuses(void **state)
 static void test_bytes__are_bounded_together(void **state)
 {
     struct executor *e = executor_new("test", 10, 100);
-    struct order     order = {.n = 0};
-    struct numbered  job = {&order, 7};
-    struct gate      gate;
+    struct order order = {.n = 0};
+    struct numbered job = {&order, 7};
+    struct gate gate;
     (void)state;
     gate_init(&gate);
     assert_true(executor_submit(e, gate_job, &gate, 40));
@@ -126,7 +126,7 @@ static void test_bytes__are_bounded_together(void **state)
 static void test_a_job_beyond_the_bound__runs_alone(void **state)
 {
     struct executor *e = executor_new("test", 10, 100);
-    struct gate      gate;
+    struct gate gate;
     (void)state;
     gate_init(&gate);
     assert_true(executor_submit(e, gate_job, &gate, 1000));

@@ -12,16 +12,16 @@
 #include "support/registry_world.h"
 
 struct client {
-    struct world      world;
-    struct server     server;
+    struct world world;
+    struct server server;
     struct loss_error err;
-    const char       *key;
-    unsigned char     fingerprint;
+    const char *key;
+    unsigned char fingerprint;
 };
 
 static int setup(void **state)
 {
-    struct client          *c = calloc(1, sizeof *c);
+    struct client *c = calloc(1, sizeof *c);
     struct registry_options options = {
         .url = "memory", .idempotency_seconds = 60, .now_us = world_now, .now_arg = &c->world};
     c->world.now = 1700000000 * SECOND + 42;
@@ -45,7 +45,7 @@ static const char *call(struct client *c, const char *method, const char *target
     loss_arena_free(c->world.arena);
     c->world.arena = loss_arena_new(64u << 20, NULL);
     c->err = (struct loss_error){0};
-    struct reply   r = {0};
+    struct reply r = {0};
     struct request q = {.arena = c->world.arena,
                         .server = &c->server,
                         .method = method,
@@ -170,8 +170,7 @@ static void test_routes__refuse_bad_queries(void **state)
         {"/v1/registries/run/total_loss?step=all", "400 invalid_parameter step"},
         {"/v1/registries/run/total_loss?add_regularization_losses=1",
          "400 invalid_parameter add_regularization_losses"},
-        {"/v1/registries/run/total_loss?add_regularization_losses=",
-         "400 invalid_parameter add_regularization_losses"},
+        {"/v1/registries/run/total_loss?add_regularization_losses=", "400 invalid_parameter add_regularization_losses"},
         {"/v1/registries/run/regularization_loss?step=all", "400 invalid_parameter step"},
         {"/v1/registries/run/regularization_losses?limit=1e3", "400 invalid_parameter limit"},
     };
@@ -212,7 +211,7 @@ static void add(struct client *c, const char *name, const char *collection, int 
     assert_memory_equal(call(c, "POST", LOSSES, body), "201", 3);
 }
 
-#define ENTRY(name, loss, step, collection) \
+#define ENTRY(name, loss, step, collection)                                                                            \
     "{\"name\":\"" name "\",\"loss\":" loss ",\"step\":" step ",\"collection\":\"" collection "\",\"added_at\":@}"
 
 static void test_routes__list(void **state)
@@ -241,7 +240,7 @@ static void test_routes__list(void **state)
 static void test_routes__page(void **state)
 {
     struct client *c = *state;
-    char           target[200];
+    char target[200];
     add(c, "a", "losses", 0, "1");
     add(c, "b", "losses", 0, "2");
     add(c, "c", "losses", 0, "3");
@@ -257,8 +256,9 @@ static void test_routes__page(void **state)
     cursor = strstr(answer, "\"next_cursor\":\"");
     assert_non_null(cursor);
     snprintf(target, sizeof target, "/v1/registries?cursor=%.6s", cursor + 15);
-    expect(c, "GET", target, "",
-           "200 {\"registries\":[{\"registry\":\"z\",\"entries\":0,\"steps\":0,\"latest_step\":null,\"updated_at\":@}]}");
+    expect(
+        c, "GET", target, "",
+        "200 {\"registries\":[{\"registry\":\"z\",\"entries\":0,\"steps\":0,\"latest_step\":null,\"updated_at\":@}]}");
 }
 
 static void test_routes__total(void **state)
@@ -282,8 +282,8 @@ static void test_routes__total(void **state)
     expect(c, "GET", "/v1/registries/run/total_loss", "", "200 {\"total_loss\":null,\"count\":5}");
 }
 
-#define INFO(entries, steps, latest, rest) \
-    "200 {\"registry\":\"run\",\"entries\":" entries ",\"steps\":" steps ",\"latest_step\":" latest \
+#define INFO(entries, steps, latest, rest)                                                                             \
+    "200 {\"registry\":\"run\",\"entries\":" entries ",\"steps\":" steps ",\"latest_step\":" latest                    \
     ",\"updated_at\":@" rest "}"
 
 static void test_routes__make_tell_of_and_delete_registries(void **state)
@@ -327,8 +327,8 @@ static void test_routes__answer_a_repeat_again(void **state)
 /* As json_encode prints it behind a computation. */
 static void test_routes__print_an_entry_in_its_dtype(void **state)
 {
-    struct client        *c = *state;
-    struct json_out       o;
+    struct client *c = *state;
+    struct json_out o;
     struct registry_entry e = {.name = "a\"b",
                                .collection = "losses",
                                .loss = (double)0.1f,

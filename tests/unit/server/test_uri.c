@@ -56,9 +56,10 @@ static void test_paths__are_split_before_they_are_decoded(void **state)
 
 static void test_what_is_no_text__is_refused(void **state)
 {
-    static const char *const bad[] = {"/%", "/%4", "/%4g", "/%g4", "/a%00", "/%ff", "/%c0%80", "/%ed%a0%80",
-                                      "/%f4%90%80%80", "/%c3", "/\xff", "/%e0%80%80", "/%f0%80%80%80"};
-    struct loss_error        err;
+    static const char *const bad[] = {"/%",    "/%4",        "/%4g",         "/%g4",          "/a%00",
+                                      "/%ff",  "/%c0%80",    "/%ed%a0%80",   "/%f4%90%80%80", "/%c3",
+                                      "/\xff", "/%e0%80%80", "/%f0%80%80%80"};
+    struct loss_error err;
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(read_target(bad[i], &err), LOSS_INVALID_NAME);
@@ -96,7 +97,7 @@ static void test_a_bad_query__names_its_parameter(void **state)
 
 static void test_limits__are_kept(void **state)
 {
-    static char       target[URI_MAX + 2];
+    static char target[URI_MAX + 2];
     struct loss_error err;
     (void)state;
     memset(target, '/', URI_MAX);
@@ -117,7 +118,7 @@ static void test_limits__are_kept(void **state)
 static void test_no_memory__is_said(void **state)
 {
     struct loss_error err = {.status = LOSS_OK};
-    struct request    q = {.arena = loss_arena_new(1, NULL), .method = "GET", .target = "/a/b?c=d"};
+    struct request q = {.arena = loss_arena_new(1, NULL), .method = "GET", .target = "/a/b?c=d"};
     (void)state;
     assert_int_equal(uri_read(&q, &err), LOSS_OVERLOADED);
     loss_arena_free(q.arena);

@@ -13,7 +13,7 @@
 
 /* Where pieces end: FEED_WHOLE, a fixed length, or a seed for random ones of 1 to 16 bytes. */
 struct json_cut {
-    size_t   every;  /* 0: random */
+    size_t every; /* 0: random */
     uint64_t seed;
 };
 #define FEED_WHOLE ((struct json_cut){.every = SIZE_MAX})

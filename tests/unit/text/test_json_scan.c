@@ -5,9 +5,9 @@
  * Every document is read whole and in single bytes, and what comes out must be the same.
  */
 #include <math.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <setjmp.h>
 #include <stdio.h>
 
 #include <cmocka.h>
@@ -149,8 +149,8 @@ static void assert_fault(const char *text, loss_status status, const char *point
 static void test_json_scan__reads_nested_arrays_in_row_major_order(void **state)
 {
     (void)state;
-    const struct loss_tensor *t = tensor("{\"logits\": [[[1, 2], [3, 4], [5, 6]], [[7, 8], [9, 10], [11, 12]]]}",
-                                         "[2, 3, 2]");
+    const struct loss_tensor *t =
+        tensor("{\"logits\": [[[1, 2], [3, 4], [5, 6]], [[7, 8], [9, 10], [11, 12]]]}", "[2, 3, 2]");
     assert_int_equal(t->dtype, LOSS_FLOAT64);
     assert_int_equal(t->count, 12);
     assert_string_equal(t->pointer, "/logits");
@@ -172,8 +172,8 @@ static void test_json_scan__finds_the_next_row_behind_any_space(void **state)
 {
     (void)state;
     const char *texts[] = {
-        "[[1,2],[3,4],[5,6]]",         "[[1, 2], [3, 4], [5, 6]]", "[[1,2],[ 3,4],[\n5,6]]",
-        "[[1,2] ,[3,4] , [5,6 ] ]",    "[[1,2],  [3,4],\n[5,6]]",
+        "[[1,2],[3,4],[5,6]]",      "[[1, 2], [3, 4], [5, 6]]", "[[1,2],[ 3,4],[\n5,6]]",
+        "[[1,2] ,[3,4] , [5,6 ] ]", "[[1,2],  [3,4],\n[5,6]]",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         const struct loss_tensor *t = tensor(texts[i], "[3, 2]");
@@ -394,7 +394,8 @@ static void test_json_value_narrow__rounds_each_text_once(void **state)
 static void test_json_value_narrow__keeps_ties_of_several_tensors_apart(void **state)
 {
     (void)state;
-    struct json_scan *s = good("{\"a\":[1," ABOVE_TIE "],\"x\":[" ABOVE_TIE ",null],\"b\":[" ABOVE_TIE ",2],\"c\":[3]}");
+    struct json_scan *s =
+        good("{\"a\":[1," ABOVE_TIE "],\"x\":[" ABOVE_TIE ",null],\"b\":[" ABOVE_TIE ",2],\"c\":[3]}");
     const float a[] = {1.0f, 1.0f + 0x1p-23f}, b[] = {1.0f + 0x1p-23f, 2.0f};
     assert_int_equal(json_value_narrow(s, 3, &error), LOSS_OK);
     assert_int_equal(json_value_narrow(s, 2, &error), LOSS_OK);
@@ -593,8 +594,7 @@ static void test_json_scan__leaves_an_envelope_without_numbers(void **state)
     (void)state;
     assert_envelope(" { \"labels\" : [ 2, 1 ] , \"weights\" : 0.2 ,\n\"losses\" : false, \"x\" : null, \"y\" : { } } ",
                     "{\"labels\":0,\"weights\":1,\"losses\":false,\"x\":null,\"y\":{}}");
-    assert_envelope("{\"a\":[\"x\", [1, 2], 3, true, [[[null]]], [[4]]]}",
-                    "{\"a\":[\"x\",0,1,true,[[[null]]],2]}");
+    assert_envelope("{\"a\":[\"x\", [1, 2], 3, true, [[[null]]], [[4]]]}", "{\"a\":[\"x\",0,1,true,[[[null]]],2]}");
     assert_envelope("[{\"name\":\"y\",\"shape\":[2],\"data\":[1,2]}]", "[{\"name\":\"y\",\"shape\":0,\"data\":1}]");
     assert_envelope("true", "true");
 }
@@ -602,7 +602,8 @@ static void test_json_scan__leaves_an_envelope_without_numbers(void **state)
 static void test_json_scan__copies_strings_as_they_are_written(void **state)
 {
     (void)state;
-    const char text[] = "{\"a\\u00e9\\n\\/\\ud83d\\ude00\":\"\\\"\\\\ \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80 \\u0000\"}";
+    const char text[] =
+        "{\"a\\u00e9\\n\\/\\ud83d\\ude00\":\"\\\"\\\\ \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80 \\u0000\"}";
     assert_envelope(text, text);
 }
 
@@ -662,12 +663,21 @@ static void test_json_scan_pointer_at__finds_the_member_by_offset(void **state)
     struct json_scan *s = good("{\"a\":[\"x\",{\"b\\\"\":1,\"c\":[[null]]},true],\"d\":{},\"e\":5}");
     static const struct {
         const char *text;
-        size_t      into;
+        size_t into;
         const char *pointer;
     } cases[] = {
-        {"{\"a\"", 0, ""},       {"\"a\"", 0, "/a"},     {"\"a\"", 3, "/a"},        {"[\"x\"", 0, "/a"},
-        {"\"x\"", 1, "/a/0"},    {"{\"b", 0, "/a/1"},    {"\"b\\\"\":", 2, "/a/1/b\""}, {"null", 2, "/a/1/c/0/0"},
-        {"true", 0, "/a/2"},     {"\"d\"", 0, "/d"},     {"{}", 0, "/d"},           {"\"e\"", 3, "/e"},
+        {"{\"a\"", 0, ""},
+        {"\"a\"", 0, "/a"},
+        {"\"a\"", 3, "/a"},
+        {"[\"x\"", 0, "/a"},
+        {"\"x\"", 1, "/a/0"},
+        {"{\"b", 0, "/a/1"},
+        {"\"b\\\"\":", 2, "/a/1/b\""},
+        {"null", 2, "/a/1/c/0/0"},
+        {"true", 0, "/a/2"},
+        {"\"d\"", 0, "/d"},
+        {"{}", 0, "/d"},
+        {"\"e\"", 3, "/e"},
     };
     size_t size;
     const char *envelope = json_scan_envelope(s, &size);
@@ -732,8 +742,18 @@ static void test_json_scan__refuses_wrong_strings(void **state)
     assert_broken("\"\\ud800\\ud800\"", "line 1, column 13: a high surrogate without its low one");
     assert_broken("\"\\udc00\"", "line 1, column 7: a low surrogate without its high one");
     static const char *const bytes[] = {
-        "\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80",
-        "\xF5\x80\x80\x80", "\xFF", "\xC3", "\xE2\x82", "\xF0\x9F\x98",
+        "\x80",
+        "\xC0\x80",
+        "\xC1\xBF",
+        "\xE0\x9F\xBF",
+        "\xED\xA0\x80",
+        "\xF0\x8F\xBF\xBF",
+        "\xF4\x90\x80\x80",
+        "\xF5\x80\x80\x80",
+        "\xFF",
+        "\xC3",
+        "\xE2\x82",
+        "\xF0\x9F\x98",
     };
     for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
         char text[64];

@@ -8,9 +8,9 @@
  * passes.
  */
 #include <dirent.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <setjmp.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -23,11 +23,8 @@
 
 /* The i_ files to accept; all others are refused. */
 static const char *const accepted[] = {
-    "i_number_double_huge_neg_exp.json",
-    "i_number_real_underflow.json",
-    "i_number_too_big_neg_int.json",
-    "i_number_too_big_pos_int.json",
-    "i_number_very_big_negative_int.json",
+    "i_number_double_huge_neg_exp.json", "i_number_real_underflow.json",        "i_number_too_big_neg_int.json",
+    "i_number_too_big_pos_int.json",     "i_number_very_big_negative_int.json",
 };
 
 /* The n_ files to accept where the call is not strict. */

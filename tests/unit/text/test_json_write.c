@@ -3,9 +3,9 @@
  * test_json_write.c - JSON text into a growing buffer.
  */
 #include <math.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
