@@ -24,6 +24,7 @@
 
 #include <loss/compute.h>
 #include <server/head.h>
+#include <server/hangup.h>
 #include <server/linger.h>
 #include <server/log.h>
 #include <server/machine.h>
@@ -41,6 +42,7 @@ struct http {
     struct server *server;
     struct MHD_Daemon *daemon;
     struct linger_set *linger;
+    struct hangup_watch *hangup;
     int listen_fd; /* after http_refuse; else -1 */
     atomic_bool refusing, abandoned;
     atomic_size_t suspended;
@@ -101,6 +103,11 @@ const char *request_query(const struct request *q, const char *name)
 const char *request_header(const struct request *q, const char *name)
 {
     return MHD_lookup_connection_value(exchange_of(q)->connection, MHD_HEADER_KIND, name);
+}
+
+static int socket_of(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 }
 
 /* Everything that arrived was read, and no more will come. */
@@ -376,7 +383,7 @@ static enum MHD_Result take_head(struct exchange *x, const char *method)
 
     q->method = method;
     q->times.begun = machine_clock();
-    x->fd = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    x->fd = socket_of(x->connection);
     if (!head_identify(q)) {
         return MHD_NO;
     }
@@ -457,10 +464,7 @@ static enum MHD_Result take_piece(struct exchange *x, const char *bytes, size_t 
     if (x->phase == PHASE_REFUSED && too_much_left(x)) {
         return send_reply_and_close(x);
     }
-    /* libmicrohttpd 0.9.75 takes a short read for the end of what arrived. A close that came along with the last bytes
-     * is then never seen: epoll reports an edge only once. */
-    bool cut_short = x->has_length && x->request.body_size < x->length && peer_closed(x->fd);
-    return cut_short ? MHD_NO : MHD_YES;
+    return MHD_YES;
 }
 
 /* --- steps --- */
@@ -611,7 +615,11 @@ static void *request_begun(void *cls, const char *target, struct MHD_Connection 
     struct loss_arena *arena = loss_arena_new(budget->limit, budget);
     struct exchange *x = arena != NULL ? loss_arena_alloc(arena, sizeof *x, _Alignof(struct exchange)) : NULL;
     const char *copy = x != NULL ? loss_arena_copy(arena, target, strlen(target)) : NULL;
+    char *query = strchr(target, '?');
 
+    if (query != NULL) {
+        query[1] = '\0'; /* uri.c reads the copy; libmicrohttpd is lost when its own reading runs out of memory */
+    }
     if (copy == NULL) {
         loss_arena_free(arena);
         return &no_memory;
@@ -664,9 +672,22 @@ static enum MHD_Result request_handle(void *cls, struct MHD_Connection *connecti
     return *n > 0 ? take_piece(x, bytes, n) : take_end(x);
 }
 
+static void connection_changed(void *cls, struct MHD_Connection *connection, void **context,
+                               enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = cls;
+
+    (void)context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        hangup_add(http->hangup, socket_of(connection));
+    } else {
+        hangup_remove(http->hangup, socket_of(connection));
+    }
+}
+
 static void linger_on(struct http *http, struct MHD_Connection *connection)
 {
-    int fd = dup(MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+    int fd = dup(socket_of(connection));
     if (fd >= 0) {
         linger_take(http->linger, fd);
     }
@@ -731,7 +752,8 @@ static struct MHD_Daemon *start_daemon(struct http *h, int listen_fd)
                             MHD_OPTION_CONNECTION_LIMIT, (unsigned)conf->connection_limit,
                             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)conf->connection_timeout,
                             MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, request_begun, h,
-                            MHD_OPTION_NOTIFY_COMPLETED, request_completed, h, MHD_OPTION_END);
+                            MHD_OPTION_NOTIFY_COMPLETED, request_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
+                            connection_changed, h, MHD_OPTION_END);
 }
 
 struct http *http_start(struct server *server, int listen_fd)
@@ -744,7 +766,8 @@ struct http *http_start(struct server *server, int listen_fd)
     h->server = server;
     h->listen_fd = -1;
     h->linger = linger_new();
-    if (h->linger == NULL) {
+    h->hangup = hangup_new();
+    if (h->linger == NULL || h->hangup == NULL) {
         goto out;
     }
     h->daemon = start_daemon(h, listen_fd);
@@ -753,6 +776,7 @@ struct http *http_start(struct server *server, int listen_fd)
     }
 out:
     if (h != NULL) {
+        hangup_free(h->hangup);
         linger_free(h->linger);
         free(h);
     }
@@ -789,6 +813,7 @@ void http_stop(struct http *h)
     if (h->listen_fd >= 0) {
         close(h->listen_fd);
     }
+    hangup_free(h->hangup);
     linger_free(h->linger);
     free(h);
 }

@@ -205,4 +205,8 @@ def main(program, paths):
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
+    missing = [path for path in sys.argv[2:] if not pathlib.Path(path).exists()]
+    if missing:
+        print(f"skipped: there is no {missing[0]}")
+        sys.exit(77)
     sys.exit(main(sys.argv[1], sys.argv[2:]))
