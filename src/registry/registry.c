@@ -54,6 +54,7 @@ loss_status registry_open(const struct registry_options *options, struct registr
         free(r);
         return status;
     }
+    assert(r->store != NULL);
     r->store->ttl = options->ttl_seconds * 1000000;
     r->store->key_life = options->idempotency_seconds * 1000000;
     r->now_us = options->now_us != NULL ? options->now_us : system_now_us;

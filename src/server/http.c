@@ -23,8 +23,8 @@
 #include <nettle/sha2.h>
 
 #include <loss/compute.h>
-#include <server/head.h>
 #include <server/hangup.h>
+#include <server/head.h>
 #include <server/linger.h>
 #include <server/log.h>
 #include <server/machine.h>
@@ -264,7 +264,7 @@ static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind, const cha
         f->length = value;
     } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
         f->codings++;
-        f->coding = value;
+        f->coding = value != NULL ? value : "";
     } else if (strcasecmp(name, "Host") == 0) {
         f->hosts++;
     }
@@ -295,7 +295,7 @@ static loss_status check_framing(struct exchange *x, struct loss_error *err)
         return loss_fail_parameter(err, LOSS_BAD_REQUEST, "Transfer-Encoding",
                                    "Content-Length and Transfer-Encoding exclude each other");
     }
-    if (f.codings > 0 && strcasecmp(f.coding, "chunked") != 0) {
+    if (f.coding != NULL && strcasecmp(f.coding, "chunked") != 0) {
         return loss_fail_parameter(err, LOSS_BAD_REQUEST, "Transfer-Encoding", "the only transfer encoding is chunked");
     }
     if (f.odd_name) {
@@ -747,13 +747,12 @@ static struct MHD_Daemon *start_daemon(struct http *h, int listen_fd)
     if (conf->http_threads == 1) {
         pool[0] = pool[1]; /* one thread is no pool */
     }
-    return MHD_start_daemon(flags, 0, NULL, NULL, request_handle, h, MHD_OPTION_ARRAY, pool, MHD_OPTION_LISTEN_SOCKET,
-                            listen_fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)conf->connection_limit,
-                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)conf->connection_timeout,
-                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, request_begun, h,
-                            MHD_OPTION_NOTIFY_COMPLETED, request_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
-                            connection_changed, h, MHD_OPTION_END);
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, request_handle, h, MHD_OPTION_ARRAY, pool, MHD_OPTION_LISTEN_SOCKET, listen_fd,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)conf->connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)conf->connection_timeout,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, request_begun, h, MHD_OPTION_NOTIFY_COMPLETED,
+        request_completed, h, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, h, MHD_OPTION_END);
 }
 
 struct http *http_start(struct server *server, int listen_fd)

@@ -29,6 +29,6 @@ struct log_request {
     uint64_t bytes_out;
     int64_t total_us;
 };
-void log_request(const struct log_request *line);
+void log_request(const struct log_request *r);
 
 #endif

@@ -97,7 +97,7 @@ void json_scan_pointer_at(const struct json_scan *s, size_t offset, char *buf, s
     for (const char *p = s->envelope; p <= stop && *p != '\0'; p++) {
         struct frame *f = depth > 0 ? &s->stack[depth - 1] : NULL;
         if (*p == ',' || *p == ':') {
-            name_next = *p == ',' && f->bracket == '{';
+            name_next = *p == ',' && f != NULL && f->bracket == '{';
             continue;
         }
         if (*p == ']' || *p == '}') {
@@ -108,7 +108,7 @@ void json_scan_pointer_at(const struct json_scan *s, size_t offset, char *buf, s
         if (f != NULL && f->bracket == '[') {
             f->index++;
             levels = depth;
-        } else if (name_next) {
+        } else if (f != NULL && name_next) {
             f->key_at = (size_t)(p + 1 - s->envelope);
             f->key_size = (size_t)(last - p - 1);
             levels = depth;

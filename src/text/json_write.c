@@ -31,7 +31,7 @@ static char *larger_buffer(struct json_out *o, size_t n, size_t *capacity)
         return loss_arena_alloc(o->arena, *capacity, 1);
     }
     char *data = loss_arena_resize(o->arena, o->block ? o->data : NULL, *capacity);
-    if (data != NULL && !o->block && o->size > 0) {
+    if (data != NULL && !o->block && o->data != NULL) {
         memcpy(data, o->data, o->size);
     }
     o->block |= data != NULL;
