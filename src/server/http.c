@@ -606,13 +606,24 @@ static enum MHD_Result take_end(struct exchange *x)
 /* What stands for a request that there is no memory for. */
 static char no_memory;
 
-/* The target as it was sent. What is returned here comes back in the other callbacks; each call is followed by
- * request_completed, also where libmicrohttpd answers a broken head by itself. */
+/* A connection. */
+struct client {
+    struct exchange *current; /* begun, and not completed */
+};
+
+static struct client *client_of(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* The target as it was sent. What is returned here comes back in the other callbacks; the call is followed by
+ * request_completed, but not where libmicrohttpd runs out of memory of its own for the head. */
 static void *request_begun(void *cls, const char *target, struct MHD_Connection *connection)
 {
     struct http *http = cls;
+    struct client *client = client_of(connection);
     struct loss_budget *budget = &http->server->budget;
-    struct loss_arena *arena = loss_arena_new(budget->limit, budget);
+    struct loss_arena *arena = client != NULL ? loss_arena_new(budget->limit, budget) : NULL;
     struct exchange *x = arena != NULL ? loss_arena_alloc(arena, sizeof *x, _Alignof(struct exchange)) : NULL;
     const char *copy = x != NULL ? loss_arena_copy(arena, target, strlen(target)) : NULL;
     char *query = strchr(target, '?');
@@ -632,6 +643,7 @@ static void *request_begun(void *cls, const char *target, struct MHD_Connection 
     x->request.arena = arena;
     x->request.server = http->server;
     x->request.target = copy;
+    client->current = x;
     return x;
 }
 
@@ -670,19 +682,6 @@ static enum MHD_Result request_handle(void *cls, struct MHD_Connection *connecti
         return take_head(x, method);
     }
     return *n > 0 ? take_piece(x, bytes, n) : take_end(x);
-}
-
-static void connection_changed(void *cls, struct MHD_Connection *connection, void **context,
-                               enum MHD_ConnectionNotificationCode code)
-{
-    struct http *http = cls;
-
-    (void)context;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        hangup_add(http->hangup, socket_of(connection));
-    } else {
-        hangup_remove(http->hangup, socket_of(connection));
-    }
 }
 
 static void linger_on(struct http *http, struct MHD_Connection *connection)
@@ -732,7 +731,26 @@ static void request_completed(void *cls, struct MHD_Connection *connection, void
     if (x->counted) {
         account(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     }
+    client_of(connection)->current = NULL;
     loss_arena_free(x->request.arena);
+}
+
+static void connection_changed(void *cls, struct MHD_Connection *connection, void **context,
+                               enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = cls;
+    struct client *client = *context;
+
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *context = calloc(1, sizeof *client); /* without it there is no memory for a request either */
+        hangup_add(http->hangup, socket_of(connection));
+        return;
+    }
+    hangup_remove(http->hangup, socket_of(connection));
+    if (client != NULL && client->current != NULL) {
+        loss_arena_free(client->current->request.arena);
+    }
+    free(client);
 }
 
 /* --- life --- */
