@@ -52,14 +52,24 @@ static double random_value(loss_domain domain, size_t classes)
     }
 }
 
+/* What is measured on lies where a server's tensors do: in large pages where the system gives them. */
+static struct loss_arena *memory;
+
 static void *allocate(size_t n)
 {
-    void *p = malloc(n);
+    memory = memory == NULL ? loss_arena_new(SIZE_MAX / 2, NULL) : memory;
+    void *p = memory == NULL ? NULL : loss_arena_alloc(memory, n, 64);
     if (p == NULL) {
         perror("bench_kernels");
         exit(1);
     }
     return p;
+}
+
+static void free_all(void)
+{
+    loss_arena_free(memory);
+    memory = NULL;
 }
 
 static void fill_tensor(struct loss_tensor *t, const struct loss_input *input, struct size size)
@@ -143,13 +153,6 @@ static unsigned make_call(struct loss_call *call, const struct loss_desc *desc, 
     return mains;
 }
 
-static void free_call(struct loss_call *call)
-{
-    for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
-        free(call->input[i].data);
-    }
-}
-
 struct copy {
     char *to;
     char *from;
@@ -174,10 +177,7 @@ static double copy_seconds(size_t n)
     struct copy copy = {.to = allocate(n), .from = allocate(n), .n = n};
     memset(copy.to, 1, n);
     memset(copy.from, 2, n);
-    double seconds = bench_best(copy_once, &copy);
-    free(copy.to);
-    free(copy.from);
-    return seconds;
+    return bench_best(copy_once, &copy);
 }
 
 static bool is_wanted(const char *label)
@@ -207,7 +207,7 @@ static void bench_case(const char *name, struct size size)
         bench_row(label, seconds * 1e3, "ms");
         strcat(label, ", rate to memcpy's");
         bench_row(label, copy * traffic(&call, size) / seconds, "times");
-        free_call(&call);
+        free_all();
     }
 }
 
@@ -245,7 +245,7 @@ static void bench_tiny(void)
             bench_row(label, bench_best(compute_many, &call) / TINY_CALLS * 1e9, "ns");
         }
     }
-    free_call(&call);
+    free_all();
 }
 
 /* Every loss there is. */
@@ -266,7 +266,7 @@ static void bench_loss(const struct loss_desc *desc)
             bench_row(label, traffic(&call, size) / bench_best(compute_once, &call) * 1e-9, "GB/s");
         }
     }
-    free_call(&call);
+    free_all();
 }
 
 int main(int argc, char **argv)
@@ -281,6 +281,7 @@ int main(int argc, char **argv)
         size_t bytes = ELEMENTS * sizeof(float); /* of one tensor: may stay in the cache; a call's eight may not */
         bench_row("memcpy of one tensor", 2 * (double)bytes / copy_seconds(bytes) * 1e-9, "GB/s");
         bench_row("memcpy of eight tensors", 16 * (double)bytes / copy_seconds(8 * bytes) * 1e-9, "GB/s");
+        free_all();
     }
     for (size_t i = 0; i < loss_catalog_count(); i++) {
         bench_loss(loss_catalog_at(i));

@@ -18,7 +18,7 @@
 #include <loss/compute.h>
 
 #define LOSS__BLOCK_ELEMENTS                                                                                           \
-    1024 /* elements of an elementwise block, whose scratch then fits the first cache; row blocks
+    512 /* elements of an elementwise block, whose scratch then fits the first cache; row blocks
                                    * hold whole rows, one at least */
 
 /* T is float or double, the call's dtype. */

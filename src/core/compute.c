@@ -13,6 +13,7 @@
 #include "bind.h"
 #include "isa.h"
 #include "rows.h"
+#include "sum_kernels.h"
 #include "weigh.h"
 
 #define ALIGNMENT 64
@@ -25,6 +26,7 @@
 struct run {
     const struct loss__plan *plan;
     const struct loss__weigh *weigh;
+    const struct loss__sum_kernels *sum;
     struct loss_answer *answer;
     size_t n, c; /* rows of the main input, and their length */
     size_t block_rows, blocks;
@@ -284,10 +286,8 @@ static void keep_losses(const struct run *run, struct lane *lane, const double *
         bad = run->weigh->losses_f64(w, loss, n, out);
         loss_sum_add_f64(&lane->sum, out, n);
     } else {
-        double rest;
-        bad = run->weigh->losses_f32(w, loss, n, out, &rest);
-        loss_sum_add_f32(&lane->sum, out, n);
-        loss_sum_add(&lane->rest, rest);
+        struct loss__losses_sum into = {&lane->sum, &lane->rest};
+        bad = run->sum->add_losses(&into, w, loss, n, out);
     }
     lane->nonfinite += wanted ? bad : 0;
 }
@@ -349,6 +349,9 @@ static void run_share(struct run *run, struct lane *lane, block_task *task, size
             return;
         }
         task(run, lane, k);
+    }
+    if (run->streams) {
+        run->weigh->streamed();
     }
 }
 
@@ -572,6 +575,7 @@ static void run_init(struct run *run, const struct loss__plan *plan, struct loss
     *run = (struct run){
         .plan = plan,
         .weigh = weigh_in_use(),
+        .sum = loss__sum_kernels_in_use(),
         .answer = answer,
         .n = plan->rows.kept.count,
         .c = plan->rows.reduced.count,

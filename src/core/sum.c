@@ -27,6 +27,31 @@ void loss_sum_init(struct loss_sum *s)
     s->low = LOSS_SUM_LIMBS;
 }
 
+static inline void add_number(struct loss_sum *s, struct loss__sum_number v)
+{
+    if (s->pending >= LOSS__SUM_MAX_PENDING) {
+        loss__sum_normalise(s);
+    }
+    int i = v.position >> 5, shift = v.position & 31;
+    uint64_t above = v.fraction >> (32 - shift);
+    s->limb[i] += loss__sum_signed(v.fraction << shift & UINT32_MAX, v.negative);
+    s->limb[i + 1] += loss__sum_signed(above & UINT32_MAX, v.negative);
+    s->limb[i + 2] += loss__sum_signed(above >> 32, v.negative);
+    s->pending++;
+    loss__sum_cover(s, i, i + 2);
+}
+
+void loss__sum_add_units(struct loss_sum *s, int64_t units, int exponent)
+{
+    if (units != 0) {
+        add_number(s, (struct loss__sum_number){
+                          .fraction = units < 0 ? -(uint64_t)units : (uint64_t)units,
+                          .position = exponent - LOWEST_EXPONENT,
+                          .negative = units < 0 ? -1 : 0,
+                      });
+    }
+}
+
 static inline void add_one(struct loss_sum *s, double x)
 {
     uint64_t bits;
@@ -40,17 +65,7 @@ static inline void add_one(struct loss_sum *s, double x)
         s->minus_infinity += bits == UINT64_C(0xfff) << 52;
         return;
     }
-    if (s->pending >= LOSS__SUM_MAX_PENDING) {
-        loss__sum_normalise(s);
-    }
-    struct loss__sum_number v = loss__sum_number(bits);
-    int i = v.position >> 5, shift = v.position & 31;
-    uint64_t above = v.fraction >> (32 - shift);
-    s->limb[i] += loss__sum_signed(v.fraction << shift & UINT32_MAX, v.negative);
-    s->limb[i + 1] += loss__sum_signed(above & UINT32_MAX, v.negative);
-    s->limb[i + 2] += loss__sum_signed(above >> 32, v.negative);
-    s->pending++;
-    loss__sum_cover(s, i, i + 2);
+    add_number(s, loss__sum_number(bits));
 }
 
 void loss_sum_add(struct loss_sum *s, double x)
@@ -58,12 +73,16 @@ void loss_sum_add(struct loss_sum *s, double x)
     add_one(s, x);
 }
 
-static const struct loss__sum_kernels *const builds[LOSS__ISA_COUNT] = LOSS__ISA_TABLE(loss__sum_kernels);
+const struct loss__sum_kernels *loss__sum_kernels_in_use(void)
+{
+    static const struct loss__sum_kernels *const builds[LOSS__ISA_COUNT] = LOSS__ISA_TABLE(loss__sum_kernels);
+    return builds[loss__isa_index()];
+}
 
 void loss_sum_add_f32(struct loss_sum *s, const float *x, size_t n)
 {
     if (n > FEW) {
-        builds[loss__isa_index()]->add_f32(s, x, n);
+        loss__sum_kernels_in_use()->add_f32(s, x, n);
         return;
     }
     for (size_t i = 0; i < n; i++) {
@@ -74,7 +93,7 @@ void loss_sum_add_f32(struct loss_sum *s, const float *x, size_t n)
 void loss_sum_add_f64(struct loss_sum *s, const double *x, size_t n)
 {
     if (n > FEW) {
-        builds[loss__isa_index()]->add_f64(s, x, n);
+        loss__sum_kernels_in_use()->add_f64(s, x, n);
         return;
     }
     for (size_t i = 0; i < n; i++) {

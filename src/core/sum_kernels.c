@@ -2,12 +2,14 @@
  *
  * sum_kernels.c - adding many numbers to an exact sum at the pace of memory.
  *
- * A run of numbers of like magnitude is summed in vector doubles without rounding. Adding and taking away a constant
- * 1.5 * 2^(52 + e) cuts a number to a multiple of 2^e; the rest is exact, and is cut again further down. Where all
- * magnitudes are below 2^(K + 1) and the first cut is at e = K - 43, the sum of 512 such parts needs at most 53 bits:
- * it is exact in any order. So is that of the rests, below 2^(K - 44) each, cut at K - 88, and so on. The run is done
- * when the last rest is zero everywhere, which is tested, not assumed; floats are so short that the smallest exponent
- * tells. What fails (a range too wide, numbers near the ends of the doubles or beyond) goes through integers.
+ * A run of up to 512 numbers is cut, all at the same places, into pieces of 51 bits. Adding 1.5 * 2^(52 + e) to a number
+ * below 2^(51 + e) rounds it to a multiple of 2^e, and leaves that multiple in the low bits of the sum: so whole numbers
+ * are added, which is exact in any order, and what the cut left over is cut again 51 bits further down. With the largest
+ * magnitude below 2^(K + 1) the first cut is at e = K - 50. All is in vector registers.
+ *
+ * Of floats it is known beforehand, from the smallest exponent, how many cuts it takes. Of doubles three are tried, and
+ * it is tested that nothing is left. What fails (a range too wide, numbers near the ends of the doubles or beyond) goes
+ * through integers, one by one.
  *
  * Must not be compiled with -ffast-math or -fassociative-math, which would turn (x + m) - m into x.
  */
@@ -15,57 +17,28 @@
 
 #include <stdbool.h>
 
-#include "block.h"
+#include "kernel.h"
 
 #define RUN 512  /* numbers a try; an outlier spoils the try of its own run only */
-#define LANES 16 /* fewer are not vectorised by gcc 12; being exact, the sum does not depend on it */
-#define FIRST_CUT 43
-#define NEXT_CUT 45
-#define MIN_EXPONENT (-800) /* where all three cutters are normal numbers, with room */
+#define WIDTH 8  /* of a vector: the widest machine's, others take it in pieces. Being exact, the sums do not show it */
+#define PIECE 51 /* bits that a cut takes */
+#define F64_CUTS 3          /* that are tried */
+#define MIN_EXPONENT (-900) /* where all cutters of doubles are normal numbers, with room */
 #define MAX_EXPONENT 1000
 #define MAX_SKIPPED 64
 
-static uint64_t bits_of(double x)
-{
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-/* 1.5 * 2^(52 + e), whose last place is 2^e. */
-static double cutter(int e)
-{
-    uint64_t bits = (uint64_t)(52 + e + 1023) << 52 | UINT64_C(1) << 51;
-    double m;
-    memcpy(&m, &bits, sizeof m);
-    return m;
-}
-
-static double lane_sum(const double lane[LANES])
-{
-    double sum = 0;
-    for (int j = 0; j < LANES; j++) {
-        sum += lane[j];
-    }
-    return sum;
-}
-
-static bool all_zero(const uint64_t lane[LANES])
-{
-    uint64_t any = 0;
-    for (int j = 0; j < LANES; j++) {
-        any |= lane[j];
-    }
-    return any << 1 == 0; /* -0.0 is zero */
-}
+typedef double vec __attribute__((vector_size(8 * WIDTH)));
+typedef float half_vec __attribute__((vector_size(4 * WIDTH)));
+typedef int64_t ints __attribute__((vector_size(8 * WIDTH)));
 
 /* The exponents of the largest magnitude and of the smallest that is not 0. The bits of floats, and the top halves of
- * those of doubles, order like whole numbers, and every instruction set compares 32-bit ones. A subnormal float has the
- * exponent of its last place. */
+ * those of doubles, order like whole numbers, and every instruction set compares 32-bit ones. */
 struct span {
     int most, least;
 };
+#define NOT_FINITE 1024 /* as `most` */
 
+/* Subnormal floats count as the smallest of them. */
 static struct span span_f32(const float *restrict x, size_t n)
 {
     int32_t most = 0, least = INT32_MAX;
@@ -79,7 +52,10 @@ static struct span span_f32(const float *restrict x, size_t n)
     }
     most >>= 23;
     least = (least + (least < INT32_MAX)) >> 23;
-    return (struct span){most == 0xff ? 1024 : most - 127, (least > 0 ? least : 1) - 127};
+    return (struct span){
+        .most = most == 0xff ? NOT_FINITE : (most > 0 ? most : 1) - 127,
+        .least = least == 0 ? -149 : least - 127,
+    };
 }
 
 /* The exponent of the largest magnitude, above MAX_EXPONENT where not all is finite. */
@@ -87,82 +63,137 @@ static int largest_exponent_f64(const double *restrict x, size_t n)
 {
     int32_t most = 0;
     for (size_t i = 0; i < n; i++) {
-        int32_t magnitude = (int32_t)(bits_of(x[i]) >> 32) & INT32_MAX;
+        int32_t magnitude = (int32_t)(vm_bits(x[i]) >> 32) & INT32_MAX;
         most = magnitude > most ? magnitude : most;
     }
     return (most >> 20) - 1023;
 }
 
-/* Of floats it is known beforehand what is exact: each is a multiple of 2^(least - 23). */
-#define PLAIN_SPAN 20 /* 512 of them, below 2^(most + 1) each, add up to 53 bits at most */
-#define CUT_SPAN 65   /* 512 rests, below 2^(most - 44) each, do */
+/* Cuts. */
 
-static double sum_plain_f32(const float *restrict x, size_t n)
+/* The last place of the first cut of numbers below 2^(exponent + 1). */
+VM_INLINE int first_place(int exponent)
 {
-    double sum[LANES] = {0};
-    for (size_t i = 0; i < n; i += LANES) {
-        for (int j = 0; j < LANES; j++) {
-            sum[j] += x[i + j];
-        }
-    }
-    return lane_sum(sum);
+    return exponent + 1 - PIECE;
 }
 
-/* The exact sum of n <= RUN numbers, a multiple of LANES, as two doubles; false: it cannot be had this way. */
-static bool sum_run_f32(const float *restrict x, size_t n, double part[2])
+/* How many cuts it takes to be left with nothing of multiples of 2^last. */
+VM_INLINE int cuts_down_to(int last, int first)
 {
-    struct span span = span_f32(x, n);
-    if (span.most > MAX_EXPONENT || span.least < span.most - CUT_SPAN) {
-        return false;
-    }
-    part[1] = 0;
-    if (span.least >= span.most - PLAIN_SPAN) {
-        part[0] = sum_plain_f32(x, n);
-        return true;
-    }
-    const double m = cutter(span.most - FIRST_CUT);
-    double sum[LANES] = {0}, rests[LANES] = {0};
-    for (size_t i = 0; i < n; i += LANES) {
-        for (int j = 0; j < LANES; j++) {
-            double v = x[i + j], cut = (v + m) - m;
-            sum[j] += cut;
-            rests[j] += v - cut;
-        }
-    }
-    part[0] = lane_sum(sum);
-    part[1] = lane_sum(rests);
-    return true;
+    return last >= first ? 1 : 1 + (first - last + PIECE - 1) / PIECE;
 }
 
-/* As above; a double takes three parts. */
-static bool sum_run_f64(const double *restrict x, size_t n, double part[3])
+/* 1.5 * 2^(52 + e), whose last place is 2^e. */
+VM_INLINE double cutter(int e)
 {
-    int k = largest_exponent_f64(x, n);
+    return vm_from_bits((uint64_t)(52 + e + 1023) << 52 | UINT64_C(1) << 51);
+}
+
+/* Cut *v: the multiple to *sum, and what is left to *v. */
+VM_INLINE void cut(vec *v, double m, ints *sum)
+{
+    vec shifted = *v + m;
+    *sum += (ints)shifted;
+    *v -= shifted - m;
+}
+
+/* Add what n cuts at last place e found. */
+static void add_cuts(struct loss_sum *s, const ints *sum, size_t n, int e)
+{
+    uint64_t units = -(uint64_t)n * vm_bits(cutter(e));
+    for (int j = 0; j < WIDTH; j++) {
+        units += (uint64_t)(*sum)[j];
+    }
+    loss__sum_add_units(s, (int64_t)units, e);
+}
+
+VM_INLINE void load_f32(vec *v, const float *x)
+{
+    half_vec h;
+    memcpy(&h, x, sizeof h);
+    *v = __builtin_convertvector(h, vec);
+}
+
+VM_INLINE void load_f64(vec *v, const double *x)
+{
+    memcpy(v, x, sizeof *v);
+}
+
+/* Cut v[n] at e and below until nothing is left of multiples of 2^last; v is spoilt. */
+static void cut_down(struct loss_sum *s, double *v, size_t n, int e, int last)
+{
+    for (int cuts = cuts_down_to(last, e); cuts > 0; cuts--, e -= PIECE) {
+        const double m = cutter(e);
+        ints sum = {0};
+        for (size_t i = 0; i < n; i += WIDTH) {
+            vec x;
+            load_f64(&x, v + i);
+            cut(&x, m, &sum);
+            memcpy(v + i, &x, sizeof x);
+        }
+        add_cuts(s, &sum, n, e);
+    }
+}
+
+/* Runs: n <= RUN numbers, a multiple of WIDTH. */
+
+static void sum_run_f32(struct loss_sum *s, const float *restrict x, size_t n, struct span span)
+{
+    const int e = first_place(span.most), cuts = cuts_down_to(span.least - 23, e);
+    const double m = cutter(e), m2 = cutter(e - PIECE);
+    ints sum = {0}, sum2 = {0};
+    vec v;
+    if (cuts == 1) {
+        for (size_t i = 0; i < n; i += WIDTH) {
+            load_f32(&v, x + i);
+            sum += (ints)(v + m);
+        }
+        add_cuts(s, &sum, n, e);
+    } else if (cuts == 2) {
+        for (size_t i = 0; i < n; i += WIDTH) {
+            load_f32(&v, x + i);
+            cut(&v, m, &sum);
+            sum2 += (ints)(v + m2);
+        }
+        add_cuts(s, &sum, n, e);
+        add_cuts(s, &sum2, n, e - PIECE);
+    } else {
+        double all[RUN];
+        for (size_t i = 0; i < n; i++) {
+            all[i] = (double)x[i];
+        }
+        cut_down(s, all, n, e, span.least - 23);
+    }
+}
+
+/* False, and s is as it was: it cannot be had this way. */
+static bool sum_run_f64(struct loss_sum *s, const double *restrict x, size_t n)
+{
+    const int k = largest_exponent_f64(x, n), e = first_place(k);
     if (k < MIN_EXPONENT || k > MAX_EXPONENT) {
         return false;
     }
-    const double m1 = cutter(k - FIRST_CUT), m2 = cutter(k - FIRST_CUT - NEXT_CUT),
-                 m3 = cutter(k - FIRST_CUT - 2 * NEXT_CUT);
-    double sum1[LANES] = {0}, sum2[LANES] = {0}, sum3[LANES] = {0};
-    uint64_t left[LANES] = {0};
-    for (size_t i = 0; i < n; i += LANES) {
-        for (int j = 0; j < LANES; j++) {
-            double v = x[i + j];
-            double part1 = (v + m1) - m1;
-            double rest = v - part1;
-            double part2 = (rest + m2) - m2;
-            double last = rest - part2;
-            double part3 = (last + m3) - m3;
-            sum1[j] += part1;
-            sum2[j] += part2;
-            sum3[j] += part3;
-            left[j] |= bits_of(last - part3);
-        }
+    const double m1 = cutter(e), m2 = cutter(e - PIECE), m3 = cutter(e - 2 * PIECE);
+    ints sum1 = {0}, sum2 = {0}, sum3 = {0}, left = {0};
+    for (size_t i = 0; i < n; i += WIDTH) {
+        vec v;
+        load_f64(&v, x + i);
+        cut(&v, m1, &sum1);
+        cut(&v, m2, &sum2);
+        cut(&v, m3, &sum3);
+        left |= (ints)v;
     }
-    part[0] = lane_sum(sum1);
-    part[1] = lane_sum(sum2);
-    part[2] = lane_sum(sum3);
-    return all_zero(left);
+    uint64_t any = 0;
+    for (int j = 0; j < WIDTH; j++) {
+        any |= (uint64_t)left[j];
+    }
+    if (any << 1 != 0) { /* -0.0 is zero */
+        return false;
+    }
+    add_cuts(s, &sum1, n, e);
+    add_cuts(s, &sum2, n, e - PIECE);
+    add_cuts(s, &sum3, n, e - 2 * PIECE);
+    return true;
 }
 
 /* Through integers. */
@@ -202,7 +233,7 @@ static void fold(struct tally *t, struct loss_sum *s)
 
 static inline __attribute__((always_inline)) void tally_one(int64_t limb[COPY_LIMBS], struct loss_sum *s, double x)
 {
-    uint64_t bits = bits_of(x);
+    uint64_t bits = vm_bits(x);
     if ((bits >> 52 & 0x7ff) == 0x7ff) {
         loss_sum_add(s, x);
         return;
@@ -251,30 +282,12 @@ static bool tried(struct tries *t, bool good)
     return good;
 }
 
-static void add_f32(struct loss_sum *s, const float *x, size_t n)
+static void tally_run_f64(struct tally *tally, struct loss_sum *s, const double *x, size_t n)
 {
-    struct tally tally;
-    struct tries tries = {0};
-    tally.n = 0;
-    while (n >= LANES) {
-        size_t run = n < RUN ? n - n % LANES : RUN;
-        double part[2];
-        if (may_try(&tries) && tried(&tries, sum_run_f32(x, run, part))) {
-            loss_sum_add(s, part[0]);
-            loss_sum_add(s, part[1]);
-        } else {
-            make_room(&tally, s, run);
-            for (size_t i = 0; i < run; i += COPIES) {
-                tally_one(tally.limb[0], s, x[i]);
-                tally_one(tally.limb[1], s, x[i + 1]);
-            }
-        }
-        x += run;
-        n -= run;
-    }
-    fold(&tally, s);
-    for (size_t i = 0; i < n; i++) {
-        loss_sum_add(s, x[i]);
+    make_room(tally, s, n);
+    for (size_t i = 0; i < n; i += COPIES) {
+        tally_one(tally->limb[0], s, x[i]);
+        tally_one(tally->limb[1], s, x[i + 1]);
     }
 }
 
@@ -283,19 +296,10 @@ static void add_f64(struct loss_sum *s, const double *x, size_t n)
     struct tally tally;
     struct tries tries = {0};
     tally.n = 0;
-    while (n >= LANES) {
-        size_t run = n < RUN ? n - n % LANES : RUN;
-        double part[3];
-        if (may_try(&tries) && tried(&tries, sum_run_f64(x, run, part))) {
-            loss_sum_add(s, part[0]);
-            loss_sum_add(s, part[1]);
-            loss_sum_add(s, part[2]);
-        } else {
-            make_room(&tally, s, run);
-            for (size_t i = 0; i < run; i += COPIES) {
-                tally_one(tally.limb[0], s, x[i]);
-                tally_one(tally.limb[1], s, x[i + 1]);
-            }
+    while (n >= WIDTH) {
+        size_t run = n < RUN ? n - n % WIDTH : RUN;
+        if (!may_try(&tries) || !tried(&tries, sum_run_f64(s, x, run))) {
+            tally_run_f64(&tally, s, x, run);
         }
         x += run;
         n -= run;
@@ -306,4 +310,105 @@ static void add_f64(struct loss_sum *s, const double *x, size_t n)
     }
 }
 
-const struct loss__sum_kernels LOSS__ISA_NAME(loss__sum_kernels) = {.add_f32 = add_f32, .add_f64 = add_f64};
+static void add_each_f32(struct loss_sum *s, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        loss_sum_add(s, (double)x[i]);
+    }
+}
+
+static void add_f32(struct loss_sum *s, const float *x, size_t n)
+{
+    while (n >= WIDTH) {
+        size_t run = n < RUN ? n - n % WIDTH : RUN;
+        struct span span = span_f32(x, run);
+        if (span.most == NOT_FINITE) {
+            add_each_f32(s, x, run);
+        } else {
+            sum_run_f32(s, x, run, span);
+        }
+        x += run;
+        n -= run;
+    }
+    add_each_f32(s, x, n);
+}
+
+/* Losses. */
+
+/* What rounding d to the float x took from it: exact, and 0 where x is not finite or 0. */
+VM_INLINE double lost_f32(double d, float x)
+{
+    double lost = d - (double)x;
+    return x == 0 || !(lost - lost == 0) ? 0 : lost;
+}
+
+/* The same of a run of finite ones, summed. A float's rest is at most half its last place, and of a double that is a
+ * multiple of 2^(least - 53), since the float may have been rounded up to the next power of 2. */
+static void sum_rests(struct loss_sum *s, const double *restrict w, const double *restrict loss,
+                      const float *restrict x, size_t n, struct span span)
+{
+    const int e = first_place(span.most - 24), last = span.least - 53, cuts = cuts_down_to(last, e);
+    const double m = cutter(e), m2 = cutter(e - PIECE);
+    ints sum = {0}, sum2 = {0};
+    double all[RUN];
+    for (size_t i = 0; i < n; i += WIDTH) {
+        vec weight, d, v;
+        load_f64(&weight, w + i);
+        load_f64(&d, loss + i);
+        load_f32(&v, x + i);
+        d = (vec)((ints)(weight * d - v) & (v != 0));
+        if (cuts > 2) {
+            memcpy(all + i, &d, sizeof d);
+        } else {
+            cut(&d, m, &sum);
+            sum2 += (ints)(d + m2);
+        }
+    }
+    if (cuts > 2) {
+        cut_down(s, all, n, e, last);
+    } else {
+        add_cuts(s, &sum, n, e);
+        add_cuts(s, &sum2, n, e - PIECE);
+    }
+}
+
+static size_t add_losses_each(struct loss__losses_sum *s, const double *w, const double *loss, const float *x, size_t n)
+{
+    size_t nonfinite = 0;
+    for (size_t i = 0; i < n; i++) {
+        loss_sum_add(s->sum, (double)x[i]);
+        loss_sum_add(s->rest, lost_f32(w[i] * loss[i], x[i]));
+        nonfinite += !(x[i] - x[i] == 0);
+    }
+    return nonfinite;
+}
+
+static size_t add_losses(struct loss__losses_sum *s, const double *restrict w, const double *restrict loss, size_t n,
+                         float *restrict out)
+{
+    size_t nonfinite = 0;
+    while (n > 0) {
+        size_t run = n < WIDTH ? n : n < RUN ? n - n % WIDTH : RUN;
+        for (size_t i = 0; i < run; i++) {
+            out[i] = (float)(w[i] * loss[i]);
+        }
+        struct span span = span_f32(out, run);
+        if (n < WIDTH || span.most == NOT_FINITE) {
+            nonfinite += add_losses_each(s, w, loss, out, run);
+        } else {
+            sum_run_f32(s->sum, out, run, span);
+            sum_rests(s->rest, w, loss, out, run, span);
+        }
+        w += run;
+        loss += run;
+        out += run;
+        n -= run;
+    }
+    return nonfinite;
+}
+
+const struct loss__sum_kernels LOSS__ISA_NAME(loss__sum_kernels) = {
+    .add_f32 = add_f32,
+    .add_f64 = add_f64,
+    .add_losses = add_losses,
+};

@@ -14,13 +14,26 @@
 /* Past this a limb would come near its 63 bits: normalise first. */
 #define LOSS__SUM_MAX_PENDING (UINT64_C(1) << 30)
 
+/* Where float32 losses are summed: as rounded to float32, and what the rounding took from them. */
+struct loss__losses_sum {
+    struct loss_sum *sum, *rest;
+};
+
 struct loss__sum_kernels {
     void (*add_f32)(struct loss_sum *s, const float *x, size_t n);
     void (*add_f64)(struct loss_sum *s, const double *x, size_t n);
+    /* out = w * loss, rounded, and summed; how many of them are not finite, which have no rest. Nor have those that are
+     * rounded to 0. */
+    size_t (*add_losses)(struct loss__losses_sum *s, const double *w, const double *loss, size_t n, float *out);
 };
 extern const struct loss__sum_kernels loss__sum_kernels_baseline;
 extern const struct loss__sum_kernels loss__sum_kernels_v3;
 extern const struct loss__sum_kernels loss__sum_kernels_v4;
+
+const struct loss__sum_kernels *loss__sum_kernels_in_use(void);
+
+/* Add units * 2^exponent, where |units| < 2^62 and exponent >= -1074. */
+void loss__sum_add_units(struct loss_sum *s, int64_t units, int exponent);
 
 /* Brings every limb but the highest back to 32 bits, and the highest to 33 with sign. */
 void loss__sum_normalise(struct loss_sum *s);

@@ -11,7 +11,7 @@
 #include <immintrin.h>
 #endif
 
-#include "lanes.h"
+#include "kernel.h"
 
 static void upstream(const double *restrict w, double divisor, size_t n, double *restrict g)
 {
@@ -22,34 +22,6 @@ static void upstream(const double *restrict w, double divisor, size_t n, double 
 
 /* x - x is 0 for every finite x and NaN for the others. */
 #define NONFINITE(x) (!((x) - (x) == 0))
-
-/* One loss, and what rounding took from it into *lane. */
-VM_INLINE uint32_t round_f32(double exact, float *out, double *lane)
-{
-    float x = (float)exact;
-    double lost = exact - (double)x;
-    *out = x;
-    *lane += VM_SELECT(lost - lost == 0.0, lost, 0.0);
-    return NONFINITE(x);
-}
-
-static size_t losses_f32(const double *restrict w, const double *restrict loss, size_t n, float *restrict out,
-                         double *rest)
-{
-    struct lanes lost = lanes_of(0.0);
-    uint32_t nonfinite = 0;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        for (size_t l = 0; l < LANES; l++) {
-            nonfinite += round_f32(w[i + l] * loss[i + l], &out[i + l], &lost.at[l]);
-        }
-    }
-    for (size_t l = 0; i + l < n; l++) {
-        nonfinite += round_f32(w[i + l] * loss[i + l], &out[i + l], &lost.at[l]);
-    }
-    *rest = lanes_sum(lost);
-    return nonfinite;
-}
 
 static size_t losses_f64(const double *restrict w, const double *restrict loss, size_t n, double *restrict out)
 {
@@ -111,21 +83,29 @@ static void stream(const void *from, size_t bytes, void *to)
 #endif
     }
     memcpy(target + i, source + i, bytes - i);
-    _mm_sfence(); /* before anybody is told that it is there */
+}
+
+static void streamed(void)
+{
+    _mm_sfence();
 }
 #else
 static void stream(const void *from, size_t bytes, void *to)
 {
     memcpy(to, from, bytes);
 }
+
+static void streamed(void)
+{
+}
 #endif
 
 const struct loss__weigh LOSS__ISA_NAME(loss__weigh_builds) = {
     .upstream = upstream,
-    .losses_f32 = losses_f32,
     .losses_f64 = losses_f64,
     .nonfinite_f32 = nonfinite_f32,
     .nonfinite_f64 = nonfinite_f64,
     .products = products,
     .stream = stream,
+    .streamed = streamed,
 };

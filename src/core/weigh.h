@@ -11,9 +11,7 @@
 struct loss__weigh {
     /* g = w / divisor */
     void (*upstream)(const double *w, double divisor, size_t n, double *g);
-    /* out = w * loss, rounded to the call's dtype; how many of them are not finite. rest: what the rounding took from all
-     * of them that are */
-    size_t (*losses_f32)(const double *w, const double *loss, size_t n, float *out, double *rest);
+    /* out = w * loss; how many of them are not finite. Those of float32 are summed in the same pass: sum_kernels.h. */
     size_t (*losses_f64)(const double *w, const double *loss, size_t n, double *out);
     /* how many are not finite */
     size_t (*nonfinite_f32)(const float *x, size_t n);
@@ -22,6 +20,8 @@ struct loss__weigh {
     void (*products)(const double *a, const double *b, size_t n, double *hi, double *lo);
     /* Copy past the caches, for what will not be read soon: a write that misses them then need not read first. */
     void (*stream)(const void *from, size_t bytes, void *to);
+    /* To be called by the thread that streamed, before anybody is told that it is there. */
+    void (*streamed)(void);
 };
 
 #endif
