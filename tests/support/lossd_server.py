@@ -46,11 +46,11 @@ def is_ready(url):
 
 
 @contextlib.contextmanager
-def lossd(program, *options, log=subprocess.DEVNULL):
-    """Yields (url, process); its store is in memory unless the options say otherwise."""
+def lossd(program, *options, log=subprocess.DEVNULL, under=()):
+    """Yields (url, process); its store is in memory unless the options say otherwise. `under` is a command that runs it."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [str(program), "serve", "--listen", f"127.0.0.1:{port}"]
+    command = [*under, str(program), "serve", "--listen", f"127.0.0.1:{port}"]
     if "--store" not in options:
         command += ["--store", "memory"]
     process = subprocess.Popen([*command, *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
