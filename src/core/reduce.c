@@ -59,16 +59,16 @@ double loss_total_of(loss_reduction reduction, const struct loss_sum *sum, const
 void loss_totals_from(struct loss_totals *totals, const struct loss_sum *sum, const struct loss_sum *weight_sum,
                       uint64_t count, uint64_t nonzero_weights, uint64_t batch)
 {
-#define TOTAL(reduction) loss_total_of(LOSS_REDUCE_##reduction, sum, weight_sum, count, nonzero_weights, batch)
+    /* The divisors are mostly equal, and an exact division costs as much as a small call's kernel. */
+    double by_count = loss_sum_divide(sum, count);
     *totals = (struct loss_totals){
-        .sum = TOTAL(SUM),
-        .mean = TOTAL(MEAN),
-        .sum_over_batch_size = TOTAL(SUM_OVER_BATCH_SIZE),
-        .sum_by_nonzero_weights = TOTAL(SUM_BY_NONZERO_WEIGHTS),
-        .batchmean = TOTAL(BATCHMEAN),
+        .sum = loss_sum_round(sum),
+        .mean = loss_sum_ratio(sum, weight_sum),
+        .sum_over_batch_size = by_count,
+        .sum_by_nonzero_weights = nonzero_weights == count ? by_count : loss_sum_divide(sum, nonzero_weights),
+        .batchmean = batch == count ? by_count : loss_sum_divide(sum, batch),
         .weight_sum = loss_sum_round(weight_sum),
         .count = count,
         .nonzero_weights = nonzero_weights,
     };
-#undef TOTAL
 }

@@ -246,11 +246,12 @@ static loss_status check_registry(struct call *call, struct loss_error *err)
                               : call->step >= 0          ? "step"
                                                          : NULL;
         char pointer[16];
-        snprintf(pointer, sizeof pointer, "/%s", without == NULL ? "" : without);
-        return without == NULL
-                   ? LOSS_OK
-                   : loss_fail(err, LOSS_INVALID_PARAMETER, pointer,
-                               "%s says where in a registry the loss goes, but no registry was named", without);
+        if (without == NULL) {
+            return LOSS_OK;
+        }
+        snprintf(pointer, sizeof pointer, "/%s", without);
+        return loss_fail(err, LOSS_INVALID_PARAMETER, pointer,
+                         "%s says where in a registry the loss goes, but no registry was named", without);
     }
     LOSS_TRY(registry_check_name(call->registry, strlen(call->registry), "/registry", err));
     if (call->name != NULL) {

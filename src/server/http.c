@@ -383,6 +383,7 @@ static enum MHD_Result take_head(struct exchange *x, const char *method)
 
     q->method = method;
     q->times.begun = machine_clock();
+    atomic_store_explicit(&x->peeked, q->times.begun, memory_order_relaxed);
     x->fd = socket_of(x->connection);
     if (!head_identify(q)) {
         return MHD_NO;

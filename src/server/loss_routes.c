@@ -28,6 +28,7 @@ const char *const losses_compute_query[] = {"dtype", "nonfinite", "strict", NULL
 
 struct computation {
     const struct loss_alias *alias;
+    int64_t clock; /* when the stage under way began */
     struct json_decoder *decoder;
     bool literal;
     enum { STAGE_DECODE, STAGE_COMPUTE, STAGE_STORE } stage; /* what comes next */
@@ -125,11 +126,18 @@ loss_status losses_compute_feed(struct request *q, const char *bytes, size_t n, 
     return status;
 }
 
+/* The time since the last stage ended; asked once for its end and the next one's beginning. */
+static int64_t stage_time(struct computation *c)
+{
+    int64_t begun = c->clock;
+    c->clock = machine_clock();
+    return c->clock - begun;
+}
+
 static loss_status decode(struct request *q, struct computation *c, struct loss_error *err)
 {
-    int64_t begun = machine_clock();
     loss_status status = json_decoder_end(c->decoder, &c->call, err);
-    q->times.decode += machine_clock() - begun;
+    q->times.decode += stage_time(c);
     c->call.loss.cancelled = request_cancelled;
     c->call.loss.cancelled_arg = q;
     c->stage = STAGE_COMPUTE;
@@ -138,9 +146,8 @@ static loss_status decode(struct request *q, struct computation *c, struct loss_
 
 static loss_status compute(struct request *q, struct computation *c, struct loss_error *err)
 {
-    int64_t begun = machine_clock();
     loss_status status = loss_compute(&c->call.loss, q->arena, &c->answer.loss, err);
-    q->times.compute += machine_clock() - begun;
+    q->times.compute += stage_time(c);
     q->rows = c->answer.loss.totals.count;
     c->stage = STAGE_STORE;
     return status;
@@ -162,16 +169,14 @@ static loss_status store(struct request *q, struct computation *c, struct loss_e
         .key = {.key = q->idempotency_key},
     };
     memcpy(add.key.fingerprint, q->fingerprint, sizeof add.key.fingerprint);
-    int64_t begun = machine_clock();
     loss_status status = registry_add(q->server->registry, &add, q->arena, &c->answer.entry, err);
-    q->times.store += machine_clock() - begun;
+    q->times.store += stage_time(c);
     c->answer.has_entry = status == LOSS_OK;
     return status;
 }
 
 static loss_status answer_with(struct request *q, struct computation *c, struct reply *r, struct loss_error *err)
 {
-    int64_t begun = machine_clock();
     struct json_encoder *e = json_encoder_new(q->arena, &c->call, &c->answer, c->literal);
     if (e == NULL) {
         return no_memory(err);
@@ -192,13 +197,14 @@ static loss_status answer_with(struct request *q, struct computation *c, struct 
     r->status = 200;
     r->content_type = "application/json";
     q->next = NEXT_DONE;
-    q->times.encode += machine_clock() - begun;
+    q->times.encode += stage_time(c);
     return LOSS_OK;
 }
 
 loss_status losses_compute_step(struct request *q, struct reply *r, struct loss_error *err)
 {
     struct computation *c = q->state;
+    c->clock = machine_clock();
     if (c->stage == STAGE_DECODE) {
         LOSS_TRY(decode(q, c, err));
         if (loss_call_elements(&c->call.loss) > (size_t)q->server->conf->inline_elements) {

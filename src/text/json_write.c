@@ -103,6 +103,31 @@ static inline bool is_plain(char c)
     return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
 }
 
+/* Bit 7 of each byte of v that cannot; a borrow can set it for bytes above such a one, too. */
+static inline uint64_t marked(uint64_t v)
+{
+    const uint64_t ones = 0x0101010101010101u, quote = v ^ ones * '"', slash = v ^ ones * '\\';
+    return (((v - ones * 0x20) & ~v) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & ones << 7;
+}
+
+/* Can all of s? Words that overlap, where they must. */
+static inline bool all_plain(const char *s, size_t n)
+{
+    uint64_t v, marks = 0;
+    if (n >= sizeof v) {
+        for (size_t i = 0; i + sizeof v < n; i += sizeof v) {
+            memcpy(&v, s + i, sizeof v);
+            marks |= marked(v);
+        }
+        memcpy(&v, s + n - sizeof v, sizeof v);
+        return (marks | marked(v)) == 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        marks |= !is_plain(s[i]);
+    }
+    return marks == 0;
+}
+
 /* The escape of a byte that is not plain, into buf. */
 static size_t escape(char *buf, char c)
 {
@@ -121,9 +146,8 @@ static size_t escape(char *buf, char c)
     return 6;
 }
 
-static void put_quoted(struct json_out *o, const char *s, size_t n)
+static void put_escaped(struct json_out *o, const char *s, size_t n)
 {
-    put_byte(o, '"');
     for (size_t i = 0; i < n;) {
         const size_t from = i;
         while (i < n && is_plain(s[i])) {
@@ -134,6 +158,16 @@ static void put_quoted(struct json_out *o, const char *s, size_t n)
             char buf[6];
             put(o, buf, escape(buf, s[i++]));
         }
+    }
+}
+
+static void put_quoted(struct json_out *o, const char *s, size_t n)
+{
+    put_byte(o, '"');
+    if (all_plain(s, n)) {
+        put(o, s, n);
+    } else {
+        put_escaped(o, s, n);
     }
     put_byte(o, '"');
 }
