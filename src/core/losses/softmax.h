@@ -17,19 +17,20 @@
 
 #include "losses/softmax_narrow.h"
 
-/* A row, read once from its beginning: m, R and the rest are of what has been read, and are brought to a new maximum
- * where a chunk has one. */
+enum { SAVED_CHUNKS = 64 };
+
+/* A row, read once from its beginning, a chunk at a time: m, R and the rest are of what has been read, and are brought
+ * to a new maximum where a chunk has one. */
 struct softmax {
-    double max, base;   /* m, and the same but 0 while m is -infinity */
-    double rest;        /* R */
-    double log;         /* log1p(R) */
-    double inverse;     /* 1/(1 + R) */
-    double labels, sum; /* dense: Y, and the sum of y (m - z) */
-    union {
-        float f32[ROW_CHUNK];
-        double f64[ROW_CHUNK];
-    } z;                 /* the chunk at hand, padded with -infinity to whole lanes */
-    double e[ROW_CHUNK]; /* its exponentials */
+    double max, base;         /* m, and the same but 0 while m is -infinity */
+    double rest;              /* R */
+    double log;               /* log1p(R) */
+    double inverse;           /* 1/(1 + R) */
+    double labels, sum;       /* dense: Y, and the sum of y (m - z) */
+    const char *next[2];      /* what is read after this chunk, of logits and of labels */
+    double e[ROW_CHUNK];      /* exponentials: of a row of one chunk, else scratch */
+    double tail[LANES];       /* the last z of a chunk, padded with -infinity to whole lanes */
+    double top[SAVED_CHUNKS]; /* m after each chunk */
 };
 
 VM_INLINE size_t softmax_chunk(size_t c, size_t first)
@@ -37,21 +38,26 @@ VM_INLINE size_t softmax_chunk(size_t c, size_t first)
     return c - first < ROW_CHUNK ? c - first : ROW_CHUNK;
 }
 
-/* Copy n numbers of a row, and pad them with -infinity to whole lanes; the largest. Maxima of whole numbers are what a
- * compiler may take in any order and so in vectors: floats are ordered by their bits, once those of the negative ones are
- * reversed. A NaN may come out as the largest, or not. */
-VM_INLINE double softmax_load_f32(float *restrict to, const float *restrict z, size_t n)
+VM_INLINE const void *softmax_from(const void *x, size_t i, bool wide)
+{
+    return (const char *)x + i * (wide ? sizeof(double) : sizeof(float));
+}
+
+VM_INLINE void *softmax_place(void *x, size_t i, bool wide)
+{
+    return (char *)x + i * (wide ? sizeof(double) : sizeof(float));
+}
+
+/* The largest of n numbers. Maxima of whole numbers are what a compiler may take in any order and so in vectors: floats
+ * are ordered by their bits, once those of the negative ones are reversed. A NaN may come out as the largest, or not. */
+VM_INLINE double softmax_largest_f32(const float *restrict z, size_t n)
 {
     int32_t most = INT32_MIN;
     for (size_t i = 0; i < n; i++) {
         int32_t bits;
         memcpy(&bits, &z[i], sizeof bits);
-        to[i] = z[i];
         bits ^= (bits >> 31) & INT32_MAX;
         most = bits > most ? bits : most;
-    }
-    for (size_t i = n; i < lanes_padded(n); i++) {
-        to[i] = -INFINITY;
     }
     float largest;
     most ^= (most >> 31) & INT32_MAX;
@@ -59,81 +65,95 @@ VM_INLINE double softmax_load_f32(float *restrict to, const float *restrict z, s
     return (double)largest;
 }
 
-VM_INLINE double softmax_load_f64(double *restrict to, const double *restrict z, size_t n)
+VM_INLINE double softmax_largest_f64(const double *restrict z, size_t n)
 {
     struct lanes max = lanes_of(-(double)INFINITY);
-    memcpy(to, z, n * sizeof *to);
-    for (size_t i = n; i < lanes_padded(n); i++) {
-        to[i] = -(double)INFINITY;
-    }
-    for (size_t i = 0; i < n; i += LANES) {
-        for (int l = 0; l < LANES; l++) {
-            max.at[l] = to[i + l] > max.at[l] ? to[i + l] : max.at[l];
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t l = 0; l < LANES; l++) {
+            max.at[l] = z[i + l] > max.at[l] ? z[i + l] : max.at[l];
         }
+    }
+    for (size_t l = 0; i + l < n; l++) {
+        max.at[l] = z[i + l] > max.at[l] ? z[i + l] : max.at[l];
     }
     return lanes_max(max);
 }
 
-/* The first place of x, which is there. Masks keep the loop free of jumps. */
-VM_INLINE size_t softmax_find_f32(const float *z, size_t n, float x)
+/* Memory is read while the processor computes: ask now for what a later chunk will want, wherever it lies. Beyond the
+ * end of an array that does no harm. */
+VM_INLINE void softmax_fetch(const struct softmax *s, size_t i, bool wide)
 {
-    int32_t sought, place = INT32_MAX;
-    memcpy(&sought, &x, sizeof sought);
-    for (int32_t i = 0; i < (int32_t)n; i++) {
-        int32_t bits;
-        memcpy(&bits, &z[i], sizeof bits);
-        int32_t here = -(int32_t)(bits == sought), at = (i & here) | (INT32_MAX & ~here);
-        place = at < place ? at : place;
-    }
-    return (size_t)place;
-}
-
-VM_INLINE size_t softmax_find_f64(const double *z, double x)
-{
-    size_t i = 0;
-    while (z[i] != x) {
-        i++;
-    }
-    return i;
-}
-
-VM_INLINE double softmax_z(const struct softmax *s, size_t i, bool wide)
-{
-    return wide ? s->z.f64[i] : (double)s->z.f32[i];
-}
-
-VM_INLINE void softmax_set_z(struct softmax *s, size_t i, double z, bool wide)
-{
-    if (wide) {
-        s->z.f64[i] = z;
-    } else {
-        s->z.f32[i] = (float)z;
+    for (size_t line = 0; line < LANES * (wide ? sizeof(double) : sizeof(float)); line += 64) {
+        __builtin_prefetch((const char *)((uintptr_t)s->next[0] + i * (wide ? sizeof(double) : sizeof(float)) + line));
+        __builtin_prefetch((const char *)((uintptr_t)s->next[1] + i * (wide ? sizeof(double) : sizeof(float)) + line));
     }
 }
 
-/* Fill s->z; the largest of it. */
-VM_INLINE double softmax_load(struct softmax *s, const void *z, size_t first, size_t n, bool wide)
-{
-    return wide ? softmax_load_f64(s->z.f64, (const double *)z + first, n)
-                : softmax_load_f32(s->z.f32, (const float *)z + first, n);
-}
-
-/* Fill s->e; the sum of it. */
-VM_INLINE double softmax_exps(struct softmax *s, size_t n, bool wide)
+/* The sum of the exponentials of a chunk, and themselves into e where `keep`. */
+VM_INLINE double softmax_exps(struct softmax *s, const void *z, size_t n, bool keep, bool wide)
 {
     struct lanes sum = lanes_of(0.0);
     const double base = s->base;
-    const float *restrict z32 = s->z.f32;
-    const double *restrict z64 = s->z.f64;
     double *restrict e = s->e;
-    for (size_t i = 0; i < n; i += LANES) {
-        for (int l = 0; l < LANES; l++) {
-            double x = softmax_exp(wide ? z64[i + l] : (double)z32[i + l], base, wide);
-            e[i + l] = x;
+    size_t whole = n - n % LANES;
+    for (size_t i = 0; i < whole; i += LANES) {
+        softmax_fetch(s, i, wide);
+        for (size_t l = 0; l < LANES; l++) {
+            double x = softmax_exp(kernel_load(z, i + l, wide), base, wide);
+            if (keep) {
+                e[i + l] = x;
+            }
+            sum.at[l] += x;
+        }
+    }
+    if (whole < n) {
+        lanes_load(z, whole, n - whole, -(double)INFINITY, s->tail, wide);
+        for (size_t l = 0; l < LANES; l++) {
+            double x = softmax_exp(s->tail[l], base, wide);
+            e[whole + l] = x;
             sum.at[l] += x;
         }
     }
     return lanes_sum(sum);
+}
+
+/* The sum of the kept exponentials but one of the maximum. */
+VM_INLINE double softmax_sum_but_top(struct softmax *s, const void *z, size_t n, double largest, bool wide)
+{
+    size_t top = 0;
+    while (kernel_load(z, top, wide) != largest) {
+        top++;
+    }
+    for (size_t i = n; i < lanes_padded(n); i++) {
+        s->e[i] = 0;
+    }
+    struct lanes sum = lanes_of(0.0);
+    s->e[top] = 0;
+    for (size_t i = 0; i < n; i += LANES) {
+        for (size_t l = 0; l < LANES; l++) {
+            sum.at[l] += s->e[i + l];
+        }
+    }
+    s->e[top] = 1;
+    return lanes_sum(sum);
+}
+
+/* The sum of a chunk's exponentials but one of its maximum, which is the row's so far. To take 1 from the sum leaves
+ * enough digits for a float32, unless little is left; then, and for float64, the maximum is left out. */
+VM_INLINE double softmax_exps_but_top(struct softmax *s, const void *z, size_t n, double largest, bool keep, bool wide)
+{
+    double rest = softmax_exps(s, z, n, keep || wide, wide) - 1.0;
+    if (rest > 0x1p-10 && !wide) {
+        return rest;
+    }
+    if (rest != rest) {
+        return rest;
+    }
+    if (!keep && !wide) {
+        softmax_exps(s, z, n, true, wide);
+    }
+    return softmax_sum_but_top(s, z, n, largest, wide);
 }
 
 /* Bring what was summed so far to a new maximum. */
@@ -145,20 +165,16 @@ VM_INLINE void softmax_raise(struct softmax *s, double largest)
     s->max = s->base = largest;
 }
 
-/* One chunk into m and R. The maximum is taken out of it for as long as it is summed. */
-VM_INLINE void softmax_add_chunk(struct softmax *s, const void *z, size_t first, size_t n, bool wide)
+/* One chunk into m and R. */
+VM_INLINE void softmax_add_chunk(struct softmax *s, const void *z, size_t n, bool keep, bool wide)
 {
-    double largest = softmax_load(s, z, first, n, wide);
-    if (!(largest > s->max)) {
-        s->rest += softmax_exps(s, n, wide);
-        return;
+    double largest = wide ? softmax_largest_f64(z, n) : softmax_largest_f32(z, n);
+    if (largest > s->max) {
+        softmax_raise(s, largest);
+        s->rest += softmax_exps_but_top(s, z, n, largest, keep, wide);
+    } else {
+        s->rest += softmax_exps(s, z, n, keep, wide);
     }
-    softmax_raise(s, largest);
-    size_t top = wide ? softmax_find_f64(s->z.f64, largest) : softmax_find_f32(s->z.f32, n, (float)largest);
-    softmax_set_z(s, top, -(double)INFINITY, wide);
-    s->rest += softmax_exps(s, n, wide);
-    softmax_set_z(s, top, s->max, wide);
-    s->e[top] = 1.0;
 }
 
 VM_INLINE void softmax_begin(struct softmax *s)
@@ -174,26 +190,131 @@ VM_INLINE void softmax_end(struct softmax *s)
     s->inverse = 1.0 / (1.0 + s->rest);
 }
 
-/* The chunk's z and e again, once m is known. In a row of one chunk they are still there. */
-VM_INLINE void softmax_again(struct softmax *s, const void *z, size_t c, size_t first, size_t n, bool wide)
+/* Rows of more than one chunk leave their exponentials where their gradient will be, as far as `top` has room: relative
+ * to the m of their chunk, and as float32 so large that none that matters is subnormal. */
+#define SOFTMAX_RAISED 0x1p64
+
+VM_INLINE bool softmax_leaves(size_t c)
 {
-    if (c > ROW_CHUNK) {
-        softmax_load(s, z, first, n, wide);
-        softmax_exps(s, n, wide);
-    }
+    return c > ROW_CHUNK && c <= (size_t)SAVED_CHUNKS * ROW_CHUNK;
 }
 
-/* out[i] = x[i] * scale */
-VM_INLINE void softmax_scale(const double *restrict x, double scale, size_t n, void *restrict out, bool wide)
+/* out[i] = x[i] * scale, of doubles; out and x may be one. */
+VM_INLINE void softmax_scale(const double *x, double scale, size_t n, void *out, bool wide)
 {
     for (size_t i = 0; i < n; i++) {
         kernel_store(out, i, x[i] * scale, wide);
     }
 }
 
-VM_INLINE void *softmax_place(void *x, size_t i, bool wide)
+VM_INLINE void softmax_scale_again(void *x, double scale, size_t n, bool wide)
 {
-    return (char *)x + i * (wide ? sizeof(double) : sizeof(float));
+    for (size_t i = 0; i < n; i++) {
+        kernel_store(x, i, kernel_load(x, i, wide) * scale, wide);
+    }
+}
+
+/* grad[first, first + n) = exp(z - m) * scale */
+VM_INLINE void softmax_write(struct softmax *s, const void *z, size_t c, size_t first, size_t n, double scale,
+                             void *grad, bool wide)
+{
+    void *to = softmax_place(grad, first, wide);
+    if (softmax_leaves(c)) {
+        double lost, fall = vm_two_diff(s->top[first / ROW_CHUNK], s->max, &lost);
+        softmax_scale_again(to, vm_exp_hilo(fall, lost) * scale * (wide ? 1.0 : 1.0 / SOFTMAX_RAISED), n, wide);
+        return;
+    }
+    if (c > ROW_CHUNK) {
+        softmax_exps(s, softmax_from(z, first, wide), n, true, wide);
+    }
+    softmax_scale(s->e, scale, n, to, wide);
+}
+
+enum { LABEL_GROUP = 4 * LANES };
+
+/* Whether all n labels are 0 and stay so: of one-hot ones nearly all groups are, and need no work. */
+VM_INLINE bool softmax_unlabelled(const void *y, size_t n, struct smoothing smooth, bool wide)
+{
+    if (smooth.add != 0 || n != LABEL_GROUP) {
+        return false;
+    }
+    uint64_t any = 0;
+    uint32_t any32 = 0;
+    for (size_t i = 0; i < LABEL_GROUP; i++) {
+        if (wide) {
+            uint64_t bits;
+            memcpy(&bits, (const double *)y + i, sizeof bits);
+            any |= bits;
+        } else {
+            uint32_t bits;
+            memcpy(&bits, (const float *)y + i, sizeof bits);
+            any32 |= bits;
+        }
+    }
+    return wide ? any << 1 == 0 : any32 << 1 == 0; /* -0 is 0 */
+}
+
+/* n labels as doubles, smoothed; those up to whole lanes are 0. */
+VM_INLINE void softmax_labels(const void *y, size_t n, struct smoothing smooth, double *restrict label, bool wide)
+{
+    for (size_t i = 0; i < n; i++) {
+        label[i] = smoothed(smooth, kernel_load(y, i, wide));
+    }
+    for (size_t i = n; i < lanes_padded(n); i++) {
+        label[i] = 0;
+    }
+}
+
+/* One chunk into Y and the sum of y (m - z). */
+VM_INLINE void softmax_add_labels(struct softmax *s, const void *z, const void *y, size_t n, struct smoothing smooth,
+                                  bool wide)
+{
+    struct lanes total = lanes_of(0.0), sum = lanes_of(0.0);
+    for (size_t i = 0; i < n; i += LABEL_GROUP) {
+        double label[LABEL_GROUP], logit[LABEL_GROUP];
+        size_t m = n - i < LABEL_GROUP ? n - i : LABEL_GROUP;
+        const void *from = softmax_from(y, i, wide);
+        if (softmax_unlabelled(from, m, smooth, wide)) {
+            continue;
+        }
+        softmax_labels(from, m, smooth, label, wide);
+        lanes_load(z, i, m, 0.0, logit, wide);
+        for (size_t k = 0; k < m; k += LANES) {
+            for (size_t l = 0; l < LANES; l++) {
+                total.at[l] += label[k + l];
+                sum.at[l] += softmax_term(label[k + l], s->base, logit[k + l]);
+            }
+        }
+    }
+    s->labels += lanes_sum(total);
+    s->sum += lanes_sum(sum);
+}
+
+/* Read a row: grad is where its gradient will be, or NULL. y: dense labels, or NULL. */
+VM_INLINE void softmax_read(struct softmax *s, const void *z, const void *y, struct smoothing smooth, size_t c,
+                            void *grad, bool wide)
+{
+    bool leaves = grad != NULL && softmax_leaves(c), keep = grad != NULL && (leaves || c <= ROW_CHUNK);
+    softmax_begin(s);
+    for (size_t first = 0; first < c; first += ROW_CHUNK) {
+        size_t n = softmax_chunk(c, first);
+        const void *from = softmax_from(z, first, wide);
+        s->next[0] = (const char *)((uintptr_t)from + n * (wide ? sizeof(double) : sizeof(float)));
+        s->next[1] = y == NULL ? s->next[0] : softmax_from(y, first + n, wide);
+        if (keep) {
+            softmax_add_chunk(s, from, n, true, wide);
+        } else {
+            softmax_add_chunk(s, from, n, false, wide);
+        }
+        if (leaves) {
+            s->top[first / ROW_CHUNK] = s->max;
+            softmax_scale(s->e, wide ? 1.0 : SOFTMAX_RAISED, n, softmax_place(grad, first, wide), wide);
+        }
+        if (y != NULL) {
+            softmax_add_labels(s, from, softmax_from(y, first, wide), n, smooth, wide);
+        }
+    }
+    softmax_end(s);
 }
 
 /* Sparse. */
@@ -203,14 +324,10 @@ VM_INLINE void softmax_sparse_gradient(struct softmax *s, const void *z, size_t 
 {
     double scale = kernel_chain(g, s->inverse);
     for (size_t first = 0; first < c; first += ROW_CHUNK) {
-        size_t n = softmax_chunk(c, first);
-        softmax_again(s, z, c, first, n, wide);
-        softmax_scale(s->e, scale, n, softmax_place(grad, first, wide), wide);
-        if (label >= first && label < first + n) {
-            double others = softmax_others(s->rest, s->e[label - first]);
-            kernel_store(grad, label, kernel_chain(g, -others * s->inverse), wide);
-        }
+        softmax_write(s, z, c, first, softmax_chunk(c, first), scale, grad, wide);
     }
+    double others = softmax_others(s->rest, softmax_exp(kernel_load(z, label, wide), s->base, wide));
+    kernel_store(grad, label, kernel_chain(g, -others * s->inverse), wide);
 }
 
 /* in  labels int64 [n], -1 for a row to be left out; logits [n, c] */
@@ -221,23 +338,18 @@ VM_INLINE void softmax_sparse(const struct loss__block *b, bool wide)
         return;
     }
     const int64_t *labels = b->in[0];
-    size_t size = wide ? sizeof(double) : sizeof(float);
     struct softmax s;
     for (size_t r = 0; r < b->n; r++) {
-        const void *z = (const char *)b->in[1] + r * b->c * size;
-        void *grad = b->grad[1] == NULL ? NULL : (char *)b->grad[1] + r * b->c * size;
+        const void *z = softmax_from(b->in[1], r * b->c, wide);
+        void *grad = b->grad[1] == NULL ? NULL : softmax_place(b->grad[1], r * b->c, wide);
         if (labels[r] < 0) {
             b->loss[r] = 0;
             if (grad != NULL) {
-                memset(grad, 0, b->c * size);
+                memset(grad, 0, b->c * (wide ? sizeof(double) : sizeof(float)));
             }
             continue;
         }
-        softmax_begin(&s);
-        for (size_t first = 0; first < b->c; first += ROW_CHUNK) {
-            softmax_add_chunk(&s, z, first, softmax_chunk(b->c, first), wide);
-        }
-        softmax_end(&s);
+        softmax_read(&s, z, NULL, (struct smoothing){0}, b->c, grad, wide);
         b->loss[r] = (s.max - kernel_load(z, (size_t)labels[r], wide)) + s.log;
         if (grad != NULL) {
             softmax_sparse_gradient(&s, z, b->c, (size_t)labels[r], b->g[r], grad, wide);
@@ -247,82 +359,33 @@ VM_INLINE void softmax_sparse(const struct loss__block *b, bool wide)
 
 /* Dense. */
 
-/* Labels of one lane each from index i on, smoothed; those beyond n are 0. Whether one is not 0: of one-hot labels
- * nearly all groups are, and need no work. */
-VM_INLINE bool softmax_labels(const void *y, size_t i, size_t n, struct smoothing smooth, double label[LANES],
-                              bool wide)
+/* dL/dz of the groups of one chunk that have labels. */
+VM_INLINE void softmax_label_slopes(const struct softmax *s, const void *z, const void *y, size_t n,
+                                    struct smoothing smooth, double g, void *grad, bool wide)
 {
-    union {
-        uint32_t f32[LANES];
-        uint64_t f64[LANES];
-    } raw = {{0}};
-    size_t size = wide ? sizeof(double) : sizeof(float), m = n - i < LANES ? n - i : LANES;
-    const char *from = (const char *)y + i * size;
-    if (m == LANES) {
-        memcpy(&raw, from, LANES * size);
-    } else {
-        memcpy(&raw, from, m * size);
-    }
-    uint64_t any = 0;
-    uint32_t any32 = 0;
-    for (int l = 0; l < LANES; l++) {
-        any |= wide ? raw.f64[l] : 0;
-        any32 |= wide ? 0 : raw.f32[l];
-    }
-    any |= (uint64_t)any32 << 32;
-    if (any << 1 == 0 && smooth.add == 0) { /* -0 is 0 */
-        return false;
-    }
-    for (size_t l = 0; l < LANES; l++) {
-        label[l] = l < m ? smoothed(smooth, kernel_load(&raw, l, wide)) : 0.0;
-    }
-    return true;
-}
-
-/* One chunk into Y and the sum of y (m - z). */
-VM_INLINE void softmax_add_labels(struct softmax *s, const void *y, size_t n, struct smoothing smooth, bool wide)
-{
-    struct lanes total = lanes_of(0.0), sum = lanes_of(0.0);
-    for (size_t i = 0; i < n; i += LANES) {
-        double label[LANES];
-        if (!softmax_labels(y, i, n, smooth, label, wide)) {
+    for (size_t i = 0; i < n; i += LABEL_GROUP) {
+        double label[LABEL_GROUP], slope[LABEL_GROUP];
+        size_t m = n - i < LABEL_GROUP ? n - i : LABEL_GROUP;
+        const void *from = softmax_from(y, i, wide);
+        if (softmax_unlabelled(from, m, smooth, wide)) {
             continue;
         }
-        for (size_t l = 0; l < LANES; l++) {
-            total.at[l] += label[l];
-            sum.at[l] += softmax_term(label[l], s->base, softmax_z(s, i + l, wide));
-        }
-    }
-    s->labels += lanes_sum(total);
-    s->sum += lanes_sum(sum);
-}
-
-/* dL/dz of one chunk. */
-VM_INLINE void softmax_logits_gradient(const struct softmax *s, const void *y, size_t n, struct smoothing smooth,
-                                       double g, void *grad, bool wide)
-{
-    double unlabelled = kernel_chain(g, s->labels * s->inverse);
-    for (size_t i = 0; i < n; i += LANES) {
-        double label[LANES];
-        size_t m = n - i < LANES ? n - i : LANES;
-        if (!softmax_labels(y, i, n, smooth, label, wide)) {
-            softmax_scale(s->e + i, unlabelled, m, softmax_place(grad, i, wide), wide);
-            continue;
-        }
-        double slope[LANES];
-        for (size_t l = 0; l < LANES; l++) {
-            slope[l] = kernel_chain(g, softmax_slope(label[l], s->labels, s->rest, s->e[i + l]) * s->inverse);
+        softmax_labels(from, m, smooth, label, wide);
+        lanes_load(z, i, m, 0.0, slope, wide);
+        for (size_t k = 0; k < lanes_padded(m); k++) {
+            double e = softmax_exp(slope[k], s->base, wide);
+            slope[k] = kernel_chain(g, softmax_slope(label[k], s->labels, s->rest, e) * s->inverse);
         }
         softmax_scale(slope, 1.0, m, softmax_place(grad, i, wide), wide);
     }
 }
 
 /* dL/dy of one chunk. */
-VM_INLINE void softmax_labels_gradient(const struct softmax *s, size_t n, struct smoothing smooth, double g, void *grad,
-                                       bool wide)
+VM_INLINE void softmax_labels_gradient(const struct softmax *s, const void *z, size_t n, struct smoothing smooth,
+                                       double g, void *grad, bool wide)
 {
     for (size_t i = 0; i < n; i++) {
-        double slope = smooth.keep * ((s->max - softmax_z(s, i, wide)) + s->log);
+        double slope = smooth.keep * ((s->max - kernel_load(z, i, wide)) + s->log);
         kernel_store(grad, i, kernel_chain(g, slope), wide);
     }
 }
@@ -330,27 +393,22 @@ VM_INLINE void softmax_labels_gradient(const struct softmax *s, size_t n, struct
 VM_INLINE void softmax_dense_row(struct softmax *s, const struct loss__block *b, size_t r, struct smoothing smooth,
                                  bool wide)
 {
-    size_t c = b->c, size = wide ? sizeof(double) : sizeof(float), row = r * c;
-    const char *y = (const char *)b->in[0] + row * size, *z = (const char *)b->in[1] + row * size;
-    softmax_begin(s);
-    for (size_t first = 0; first < c; first += ROW_CHUNK) {
-        softmax_add_chunk(s, z, first, softmax_chunk(c, first), wide);
-        softmax_add_labels(s, y + first * size, softmax_chunk(c, first), smooth, wide);
-    }
-    softmax_end(s);
+    size_t c = b->c, row = r * c;
+    const void *y = softmax_from(b->in[0], row, wide), *z = softmax_from(b->in[1], row, wide);
+    void *of_labels = b->grad[0] == NULL ? NULL : softmax_place(b->grad[0], row, wide);
+    void *of_logits = b->grad[1] == NULL ? NULL : softmax_place(b->grad[1], row, wide);
+    softmax_read(s, z, y, smooth, c, of_logits, wide);
     b->loss[r] = s->sum + s->labels * s->log;
-    if (b->grad[0] == NULL && b->grad[1] == NULL) {
-        return;
-    }
-    for (size_t first = 0; first < c; first += ROW_CHUNK) {
+    for (size_t first = 0; first < c && b->g != NULL; first += ROW_CHUNK) {
         size_t n = softmax_chunk(c, first);
-        softmax_again(s, z, c, first, n, wide);
-        if (b->grad[1] != NULL) {
-            softmax_logits_gradient(s, y + first * size, n, smooth, b->g[r],
-                                    softmax_place(b->grad[1], row + first, wide), wide);
+        const void *from = softmax_from(z, first, wide), *labels = softmax_from(y, first, wide);
+        if (of_logits != NULL) {
+            double unlabelled = kernel_chain(b->g[r], s->labels * s->inverse);
+            softmax_write(s, z, c, first, n, unlabelled, of_logits, wide);
+            softmax_label_slopes(s, from, labels, n, smooth, b->g[r], softmax_place(of_logits, first, wide), wide);
         }
-        if (b->grad[0] != NULL) {
-            softmax_labels_gradient(s, n, smooth, b->g[r], softmax_place(b->grad[0], row + first, wide), wide);
+        if (of_labels != NULL) {
+            softmax_labels_gradient(s, from, n, smooth, b->g[r], softmax_place(of_labels, first, wide), wide);
         }
     }
 }
