@@ -29,7 +29,7 @@
 
 typedef double vec __attribute__((vector_size(8 * WIDTH)));
 typedef float half_vec __attribute__((vector_size(4 * WIDTH)));
-typedef int64_t ints __attribute__((vector_size(8 * WIDTH)));
+typedef uint64_t ints __attribute__((vector_size(8 * WIDTH))); /* sums that wrap */
 
 /* The exponents of the largest magnitude and of the smallest that is not 0. The bits of floats, and the top halves of
  * those of doubles, order like whole numbers, and every instruction set compares 32-bit ones. */
@@ -356,7 +356,7 @@ static void sum_rests(struct loss_sum *s, const double *restrict w, const double
         load_f64(&weight, w + i);
         load_f64(&d, loss + i);
         load_f32(&v, x + i);
-        d = (vec)((ints)(weight * d - v) & (v != 0));
+        d = (vec)((ints)(weight * d - v) & (ints)(v != 0));
         if (cuts > 2) {
             memcpy(all + i, &d, sizeof d);
         } else {
