@@ -30,6 +30,7 @@ struct loss__block {
                                            * whole numbers are int64_t, a class index -1 for a row to be left out */
     void *grad[LOSS_MAX_INPUTS];          /* T, shaped like the input; NULL: not wanted */
     const double *g;                      /* [n] upstream gradient; NULL where no gradient of an input is wanted */
+    bool g_alike;                         /* all of g is one number, and not 0 */
     double *loss;                         /* [n] */
     const struct loss_param_value *param; /* vectors are T; element i of an elementwise block has the class
                                            * (first + i) % classes of one */

@@ -238,6 +238,7 @@ static void want_gradients(const struct run *run, const struct lane *lane, struc
         return;
     }
     b->g = lane->g;
+    b->g_alike = run->plan->weights.constant && lane->g[0] != 0;
     for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
         bool lead = run->plan->lead[i];
         void *gradient = run->answer->gradient[i].data;

@@ -4,11 +4,12 @@
  *
  * A loss file writes
  *
- *     VM_INLINE struct point point(double y, double p, const double *k) { return (struct point){...}; }
+ *     VM_INLINE struct point point(double y, double p, const double *k, bool wide) { return (struct point){...}; }
  *     LOSS__ELEMENTWISE(huber_loss, point);
  *
- * with labels as its first input, predictions or logits as its second, and k[i] its parameter i. The loops for loss
- * alone and for each choice of gradients are made from that; derivatives nobody asked for are not computed.
+ * with labels as its first input, predictions or logits as its second, k[i] its parameter i, and `wide` true for float64.
+ * The loops for loss alone and for each choice of gradients are made from that; derivatives nobody asked for are not
+ * computed.
  */
 #ifndef LOSS__ELEMENTWISE_H
 #define LOSS__ELEMENTWISE_H
@@ -19,19 +20,20 @@ struct point {
     double loss, dp, dy; /* dy 0 where labels are not differentiable */
 };
 
-#define LOSS__ELEMENTWISE_LOOPS(T, dtype, point)                                                                       \
+#define LOSS__ELEMENTWISE_LOOPS(T, dtype, point, wide)                                                                 \
     VM_INLINE void dtype##_loop(size_t n, const T *restrict y, const T *restrict p, const double *restrict g,          \
                                 const double *k, double *restrict loss, T *restrict gp, T *restrict gy, bool dp,       \
-                                bool dy)                                                                               \
+                                bool dy, bool alike)                                                                   \
     {                                                                                                                  \
+        const double all = alike ? g[0] : 0;                                                                           \
         for (size_t i = 0; i < n; i++) {                                                                               \
-            struct point at = point((double)y[i], (double)p[i], k);                                                    \
+            struct point at = point((double)y[i], (double)p[i], k, wide);                                              \
             loss[i] = at.loss;                                                                                         \
             if (dp) {                                                                                                  \
-                gp[i] = (T)kernel_chain(g[i], at.dp);                                                                  \
+                gp[i] = (T)(alike ? all * at.dp : kernel_chain(g[i], at.dp));                                          \
             }                                                                                                          \
             if (dy) {                                                                                                  \
-                gy[i] = (T)kernel_chain(g[i], at.dy);                                                                  \
+                gy[i] = (T)(alike ? all * at.dy : kernel_chain(g[i], at.dy));                                          \
             }                                                                                                          \
         }                                                                                                              \
     }                                                                                                                  \
@@ -44,19 +46,21 @@ struct point {
         const T *y = b->in[0], *p = b->in[1];                                                                          \
         T *gy = b->grad[0], *gp = b->grad[1];                                                                          \
         if (gp == NULL && gy == NULL) {                                                                                \
-            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, false, false);                                          \
+            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, false, false, false);                                   \
+        } else if (gy == NULL && b->g_alike) {                                                                         \
+            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, true, false, true);                                     \
         } else if (gy == NULL) {                                                                                       \
-            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, true, false);                                           \
+            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, true, false, false);                                    \
         } else if (gp == NULL) {                                                                                       \
-            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, false, true);                                           \
+            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, false, true, false);                                    \
         } else {                                                                                                       \
-            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, true, true);                                            \
+            dtype##_loop(b->n, y, p, b->g, k, b->loss, gp, gy, true, true, false);                                     \
         }                                                                                                              \
     }
 
 #define LOSS__ELEMENTWISE(name, point)                                                                                 \
-    LOSS__ELEMENTWISE_LOOPS(float, f32, point)                                                                         \
-    LOSS__ELEMENTWISE_LOOPS(double, f64, point)                                                                        \
+    LOSS__ELEMENTWISE_LOOPS(float, f32, point, false)                                                                  \
+    LOSS__ELEMENTWISE_LOOPS(double, f64, point, true)                                                                  \
     LOSS__KERNELS(name) = {.f32 = f32, .f64 = f64}
 
 #endif

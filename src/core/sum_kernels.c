@@ -342,6 +342,16 @@ VM_INLINE double lost_f32(double d, float x)
     return x == 0 || !(lost - lost == 0) ? 0 : lost;
 }
 
+/* The same of WIDTH finite ones. */
+VM_INLINE void load_rests(vec *rest, const double *w, const double *loss, const float *x)
+{
+    vec weight, d, v;
+    load_f64(&weight, w);
+    load_f64(&d, loss);
+    load_f32(&v, x);
+    *rest = (vec)((ints)(weight * d - v) & (v != 0));
+}
+
 /* The same of a run of finite ones, summed. A float's rest is at most half its last place, and of a double that is a
  * multiple of 2^(least - 53), since the float may have been rounded up to the next power of 2. */
 static void sum_rests(struct loss_sum *s, const double *restrict w, const double *restrict loss,
@@ -350,25 +360,28 @@ static void sum_rests(struct loss_sum *s, const double *restrict w, const double
     const int e = first_place(span.most - 24), last = span.least - 53, cuts = cuts_down_to(last, e);
     const double m = cutter(e), m2 = cutter(e - PIECE);
     ints sum = {0}, sum2 = {0};
-    double all[RUN];
-    for (size_t i = 0; i < n; i += WIDTH) {
-        vec weight, d, v;
-        load_f64(&weight, w + i);
-        load_f64(&d, loss + i);
-        load_f32(&v, x + i);
-        d = (vec)((ints)(weight * d - v) & (ints)(v != 0));
-        if (cuts > 2) {
-            memcpy(all + i, &d, sizeof d);
-        } else {
-            cut(&d, m, &sum);
-            sum2 += (ints)(d + m2);
+    vec v;
+    if (cuts == 1) {
+        for (size_t i = 0; i < n; i += WIDTH) {
+            load_rests(&v, w + i, loss + i, x + i);
+            sum += (ints)(v + m);
         }
-    }
-    if (cuts > 2) {
-        cut_down(s, all, n, e, last);
-    } else {
+        add_cuts(s, &sum, n, e);
+    } else if (cuts == 2) {
+        for (size_t i = 0; i < n; i += WIDTH) {
+            load_rests(&v, w + i, loss + i, x + i);
+            cut(&v, m, &sum);
+            sum2 += (ints)(v + m2);
+        }
         add_cuts(s, &sum, n, e);
         add_cuts(s, &sum2, n, e - PIECE);
+    } else {
+        double all[RUN];
+        for (size_t i = 0; i < n; i += WIDTH) {
+            load_rests(&v, w + i, loss + i, x + i);
+            memcpy(all + i, &v, sizeof v);
+        }
+        cut_down(s, all, n, e, last);
     }
 }
 

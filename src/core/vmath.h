@@ -226,6 +226,21 @@ VM_INLINE double vm_log1p(double x)
     return VM_SELECT(x > -1.0, y, VM_SELECT(x == -1.0, -(double)INFINITY, (double)NAN));
 }
 
+/* log(x) to 2^-35 of its value, for x as vm_log's. */
+VM_INLINE double vm_log_brief(double x)
+{
+    double subnormal = VM_MASK(x < DBL_MIN);
+    struct vm__parts parts = vm__split(vm_blend(subnormal, x * 0x1p54, x));
+    double f = parts.m - 1.0;
+    double s = f / (2.0 + f), z = s * s;
+    double p01 = 0x1.5555554bb2b2dp-1 + 0x1.9999eb5d84eadp-2 * z;
+    double p23 = 0x1.245c4383246f0p-2 + 0x1.ddced7078fb6ep-3 * z;
+    double k = parts.k - vm_blend(subnormal, 54.0, 0.0);
+    double y = k * (VM__LN2_HI + VM__LN2_LO) + s * (2.0 + z * (p01 + p23 * (z * z)));
+    y = VM_SELECT(x > DBL_MAX, x, y);
+    return VM_SELECT(x > 0.0, y, VM_SELECT(x == 0.0, -(double)INFINITY, (double)NAN));
+}
+
 /* The logistic function. */
 
 /* log(1 + exp(-a)) for a >= 0 (what softplus and sigmoid cross entropy add to max(z, 0)), 1.5 ulp down to the
@@ -244,6 +259,23 @@ VM_INLINE double vm_sigmoid(double z, double *complement)
     double t = vm_exp(-vm_abs(z));
     double large = 1.0 / (1.0 + t);
     double small = t / (1.0 + t);
+    double positive = VM_MASK(z >= 0.0);
+    *complement = vm_blend(positive, small, large);
+    return vm_blend(positive, large, small);
+}
+
+/* vm_sigmoid and vm_softplus_tail(|z|) to 2^-32 of their values, for z that was a float. One division serves both. */
+VM_INLINE double vm_sigmoid_brief(double z, double *complement, double *tail)
+{
+    double t = vm_exp_brief(-vm_abs(z));
+    double u = 1.0 + t, v = 2.0 + t;
+    double both = 1.0 / (u * v);
+    double large = both * v, small = t * large;
+    double s = t * (both * u), x = s * s, x2 = x * x; /* log(1 + t) = 2 atanh(t/(2 + t)) */
+    double p01 = 0x1.55555553e7594p-1 + 0x1.9999a0d3dcfbfp-2 * x;
+    double p23 = 0x1.248f579c7cfebp-2 + 0x1.c7fb3587d817bp-3 * x;
+    double p45 = 0x1.65ad56d9a792fp-3 + 0x1.a9bafb0bfa3a2p-3 * x;
+    *tail = s * (2.0 + x * (p01 + (p23 + p45 * x2) * x2));
     double positive = VM_MASK(z >= 0.0);
     *complement = vm_blend(positive, small, large);
     return vm_blend(positive, large, small);

@@ -10,9 +10,10 @@
  */
 #include "elementwise.h"
 
-VM_INLINE struct point point(double y, double p, const double *k)
+VM_INLINE struct point point(double y, double p, const double *k, bool wide)
 {
     (void)k;
+    (void)wide;
     double e = p - y;
     double sign = VM_SELECT(e > 0.0, 1.0, VM_SELECT(e < 0.0, -1.0, e - e)); /* e - e: 0, or NaN for NaN */
     return (struct point){.loss = vm_abs(e), .dp = sign, .dy = -sign};

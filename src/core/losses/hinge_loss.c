@@ -11,9 +11,10 @@
  */
 #include "elementwise.h"
 
-VM_INLINE struct point point(double y, double z, const double *k)
+VM_INLINE struct point point(double y, double z, const double *k, bool wide)
 {
     (void)k;
+    (void)wide;
     /* 1 - u*z cancels near the kink, so what u and the product lost in rounding is carried along. Where the product's
      * error cannot be had (|z| beyond 2^996) it does not matter either. */
     double u_error, product_error, u = vm_two_sum(2 * y, -1.0, &u_error);

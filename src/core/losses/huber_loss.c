@@ -12,8 +12,9 @@
  */
 #include "elementwise.h"
 
-VM_INLINE struct point point(double y, double p, const double *k)
+VM_INLINE struct point point(double y, double p, const double *k, bool wide)
 {
+    (void)wide;
     double e = p - y, a = vm_abs(e), delta = k[0];
     double slope = VM_SELECT(e > delta, delta, VM_SELECT(e < -delta, -delta, e));
     return (struct point){

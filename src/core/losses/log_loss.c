@@ -11,9 +11,13 @@
  */
 #include "elementwise.h"
 
-/* log(high + low). Where high is near 1 the logarithm is small, and what rounding took from the argument is not. */
-VM_INLINE double log_of_sum(double high, double low)
+/* log(high + low). Where high is near 1 the logarithm is small, and what rounding took from the argument is not; for a
+ * float it matters nowhere else, and there it is low itself. */
+VM_INLINE double log_of_sum(double high, double low, bool wide)
 {
+    if (!wide) {
+        return vm_log_brief(high) + VM_SELECT(high < 2.0, low, 0.0);
+    }
     double correction = low / high;
     return vm_log(high) + VM_SELECT(correction - correction == 0.0, correction, 0.0);
 }
@@ -24,7 +28,7 @@ VM_INLINE double times_log(double y, double log_x)
     return VM_SELECT(y == 0.0, VM_SELECT(log_x < -DBL_MAX, 0.0, y * log_x), y * log_x);
 }
 
-VM_INLINE struct point point(double y, double p, const double *k)
+VM_INLINE struct point point(double y, double p, const double *k, bool wide)
 {
     double epsilon = k[0], a_low, b_low, b_lower;
     double a = vm_two_sum(p, epsilon, &a_low);
@@ -32,17 +36,18 @@ VM_INLINE struct point point(double y, double p, const double *k)
     b_low += b_lower;
     double b_sum = b + b_low; /* b alone may be all rounding error where 1 - p cancels */
     b_low = (b - b_sum) + b_low;
-    double log_a = log_of_sum(a, a_low), log_b = log_of_sum(b_sum, b_low);
+    double log_a = log_of_sum(a, a_low, wide), log_b = log_of_sum(b_sum, b_low, wide);
 
     /* On a common denominator the two terms of dL/dp cancel in the numerator, where it is exact enough. For hard labels
      * one term is alone, and its denominator alone may be 0. */
-    double dp = ((p - y) + epsilon * (1.0 - 2.0 * y)) / (a * b_sum);
-    dp = VM_SELECT(y == 0.0, 1.0 / b_sum, VM_SELECT(y == 1.0, -1.0 / a, dp));
+    double above = (p - y) + epsilon * (1.0 - 2.0 * y), below = a * b_sum;
+    above = VM_SELECT(y == 0.0, 1.0, VM_SELECT(y == 1.0, -1.0, above));
+    below = VM_SELECT(y == 0.0, b_sum, VM_SELECT(y == 1.0, a, below));
 
     /* log b - log a = log(b/a), which is small where p is near one half */
     double ratio = (1.0 - 2.0 * p) / a;
     double dy = VM_SELECT(vm_abs(ratio) < 0.5, vm_log1p(ratio), log_b - log_a);
-    return (struct point){.loss = -times_log(y, log_a) - times_log(1.0 - y, log_b), .dp = dp, .dy = dy};
+    return (struct point){.loss = -times_log(y, log_a) - times_log(1.0 - y, log_b), .dp = above / below, .dy = dy};
 }
 
 LOSS__ELEMENTWISE(log_loss, point);

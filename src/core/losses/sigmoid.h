@@ -12,14 +12,16 @@
 
 #include "elementwise.h"
 
-VM_INLINE struct point sigmoid_point(double y, double z, double smoothing)
+VM_INLINE struct point sigmoid_point(double y, double z, double smoothing, bool wide)
 {
     double q = y * (1.0 - smoothing) + 0.5 * smoothing;
     double not_q = (1.0 - y) * (1.0 - smoothing) + 0.5 * smoothing; /* not 1 - q: both keep their digits */
     double a = vm_abs(z), wrong = VM_SELECT(z > 0.0, not_q, q);
-    double not_sigma, sigma = vm_sigmoid(z, &not_sigma);
+    double not_sigma, tail;
+    double sigma = wide ? vm_sigmoid(z, &not_sigma) : vm_sigmoid_brief(z, &not_sigma, &tail);
+    tail = wide ? vm_softplus_tail(a) : tail;
     return (struct point){
-        .loss = a * wrong + vm_softplus_tail(a),
+        .loss = a * wrong + tail,
         .dp = not_q * sigma - q * not_sigma,
         .dy = -z * (1.0 - smoothing),
     };

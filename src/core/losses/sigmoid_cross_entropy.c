@@ -10,9 +10,9 @@
  */
 #include "sigmoid.h"
 
-VM_INLINE struct point point(double y, double z, const double *k)
+VM_INLINE struct point point(double y, double z, const double *k, bool wide)
 {
-    return sigmoid_point(y, z, k[0]);
+    return sigmoid_point(y, z, k[0], wide);
 }
 
 LOSS__ELEMENTWISE(sigmoid_cross_entropy, point);

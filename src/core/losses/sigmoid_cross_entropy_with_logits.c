@@ -10,10 +10,10 @@
  */
 #include "sigmoid.h"
 
-VM_INLINE struct point point(double y, double z, const double *k)
+VM_INLINE struct point point(double y, double z, const double *k, bool wide)
 {
     (void)k;
-    return sigmoid_point(y, z, 0.0);
+    return sigmoid_point(y, z, 0.0, wide);
 }
 
 LOSS__ELEMENTWISE(sigmoid_cross_entropy_with_logits, point);

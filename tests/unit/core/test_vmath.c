@@ -226,6 +226,52 @@ static void test_sigmoid__is_close_on_both_sides(void **state)
     assert_close_between(sigmoid_complement, complement_reference, -740, 740, 2.3);
 }
 
+/* The brief ones: `got` within 2^-31.5 of `truth`, relative. */
+static void assert_brief(double x, double got)
+{
+    mpfr_sub_d(distance, truth, got, MPFR_RNDN);
+    mpfr_div(distance, distance, truth, MPFR_RNDN);
+    double error = fabs(mpfr_get_d(distance, MPFR_RNDN));
+    if (!(error <= 0x1.6ap-32)) {
+        fail_msg("at %a got %a, which is %g off", x, got, error);
+    }
+}
+
+static void test_brief__functions_are_good_enough_for_a_float(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SAMPLES; i++) {
+        double x = i % 2 ? random_between(-5, 5) : random_between(-700, 700), complement, tail;
+        x = (double)(float)x;
+        mpfr_set_d(argument, x, MPFR_RNDN);
+        double got = vm_sigmoid_brief(x, &complement, &tail);
+        sigmoid_reference(truth, argument, MPFR_RNDN);
+        assert_brief(x, got);
+        complement_reference(truth, argument, MPFR_RNDN);
+        assert_brief(x, complement);
+        mpfr_abs(argument, argument, MPFR_RNDN);
+        mpfr_neg(truth, argument, MPFR_RNDN);
+        mpfr_exp(truth, truth, MPFR_RNDN);
+        assert_brief(x, vm_exp_brief(-fabs(x)));
+        softplus_tail_reference(truth, argument, MPFR_RNDN);
+        assert_brief(x, tail);
+        double y = i % 4 ? ldexp(random_between(1, 2), (int)random_between(-1070, 1020)) : random_between(0.5, 2);
+        mpfr_set_d(argument, y, MPFR_RNDN);
+        mpfr_log(truth, argument, MPFR_RNDN);
+        assert_brief(y, vm_log_brief(y));
+    }
+}
+
+static void test_brief__functions_know_what_is_not_finite(void **state)
+{
+    (void)state;
+    double complement, tail;
+    assert_true(isnan(vm_sigmoid_brief((double)NAN, &complement, &tail)) && isnan(complement) && isnan(tail));
+    assert_true(vm_sigmoid_brief((double)INFINITY, &complement, &tail) == 1 && complement < 1e-300 && tail < 1e-300);
+    assert_true(vm_log_brief(0) == -(double)INFINITY && vm_log_brief((double)INFINITY) == (double)INFINITY);
+    assert_true(isnan(vm_log_brief(-1)) && isnan(vm_log_brief((double)NAN)) && vm_log_brief(1) == 0);
+}
+
 static void assert_value(double got, double want)
 {
     if (isnan(want) ? !isnan(got) : vm_bits(got) != vm_bits(want)) {
@@ -411,6 +457,8 @@ int main(void)
         cmocka_unit_test(test_log1p__is_close_however_small_or_large_its_argument),
         cmocka_unit_test(test_softplus_tail__is_close_down_to_the_subnormals),
         cmocka_unit_test(test_sigmoid__is_close_on_both_sides),
+        cmocka_unit_test(test_brief__functions_are_good_enough_for_a_float),
+        cmocka_unit_test(test_brief__functions_know_what_is_not_finite),
         cmocka_unit_test(test_functions__are_exact_at_the_edges),
         cmocka_unit_test(test_two_sum__loses_nothing),
         cmocka_unit_test(test_two_prod__loses_nothing),
