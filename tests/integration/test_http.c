@@ -614,22 +614,33 @@ static void test_metrics__are_prometheus_text(void **state)
     assert_true(samples > 30);
 }
 
+/* 0 where there is no such sample yet. */
 static double metric(const char *name)
 {
     struct answer a = client_get(client, shared.url, "/metrics");
-    char line[128];
+    char line[160];
 
     snprintf(line, sizeof line, "\n%s ", name);
     const char *at = strstr(a.body, line);
-    assert_non_null(at);
-    return strtod(at + strlen(line), NULL);
+    return at != NULL ? strtod(at + strlen(line), NULL) : 0;
+}
+
+static void await_metric(const char *name, double value)
+{
+    for (int i = 0; i < 250 && metric(name) != value; i++) {
+        sleep_ms(20);
+    }
+    assert_true(metric(name) == value);
 }
 
 /* The close comes along with the last bytes, and no event of its own tells of it. */
 static void test_clients_that_send_and_leave_at_once__hold_nothing(void **state)
 {
+    static const char left[] = "lossd_requests_total{method=\"POST\",route=\"/v1/losses/{loss}\","
+                               "loss=\"absolute_difference\",status=\"499\"}";
     size_t size = LIMIT / 2;
     char *body = malloc(size);
+    double before = metric(left);
     (void)state;
     assert_non_null(body);
     memset(body, ' ', size);
@@ -640,20 +651,15 @@ static void test_clients_that_send_and_leave_at_once__hold_nothing(void **state)
         close(fd);
     }
     free(body);
-    for (int i = 0; i < 100 && metric("lossd_requests_in_flight") != 1; i++) {
-        sleep_ms(20);
-    }
-    assert_true(metric("lossd_requests_in_flight") == 1);
+    await_metric(left, before + 40);
+    await_metric("lossd_requests_in_flight", 1);
 }
 
 /* Last of the shared server's tests: whatever they did, only this request is left. */
 static void test_nothing__is_left_behind(void **state)
 {
     (void)state;
-    for (int i = 0; i < 100 && metric("lossd_requests_in_flight") != 1; i++) {
-        sleep_ms(20);
-    }
-    assert_true(metric("lossd_requests_in_flight") == 1);
+    await_metric("lossd_requests_in_flight", 1);
     assert_true(metric("lossd_memory_used_bytes") < 1 << 20);
 }
 
