@@ -447,9 +447,29 @@ static loss_status whole_number(struct binding *b, int input, size_t i, const do
     return LOSS_OK;
 }
 
+/* Whether the numbers may be taken from where they lie: nearly all that are sent by programs. */
+static bool fit_as_they_are(const struct binding *b, int input)
+{
+    const struct loss_tensor *t = &b->plan->input[input];
+    if (t->dtype != LOSS_INT64 || (uintptr_t)t->data % _Alignof(int64_t) != 0 || b->call->weights_mask ||
+        ignored_index(b) != NULL) {
+        return false;
+    }
+    const int64_t *x = t->data;
+    uint64_t classes = b->desc->inputs[input].domain == LOSS_CLASS_INDEX ? b->plan->rows.reduced.count : UINT64_MAX;
+    uint64_t beyond = 0;
+    for (size_t i = 0; i < t->count && classes != UINT64_MAX; i++) {
+        beyond += (uint64_t)x[i] >= classes;
+    }
+    return beyond == 0;
+}
+
 static loss_status bind_whole_numbers(struct binding *b, int input)
 {
     struct loss_tensor *t = &b->plan->input[input];
+    if (fit_as_they_are(b, input)) {
+        return LOSS_OK;
+    }
     int64_t *out = loss_arena_alloc(b->arena, t->count * sizeof *out, 64);
     if (out == NULL) {
         return no_memory(b);

@@ -226,19 +226,31 @@ VM_INLINE double vm_log1p(double x)
     return VM_SELECT(x > -1.0, y, VM_SELECT(x == -1.0, -(double)INFINITY, (double)NAN));
 }
 
+/* k*ln2 + log(1 + f) to 2^-35 of its value, f as above. */
+VM_INLINE double vm__log_brief_parts(double k, double f)
+{
+    double s = f / (2.0 + f), z = s * s;
+    double p01 = 0x1.5555554bb2b2dp-1 + 0x1.9999eb5d84eadp-2 * z;
+    double p23 = 0x1.245c4383246f0p-2 + 0x1.ddced7078fb6ep-3 * z;
+    return k * (VM__LN2_HI + VM__LN2_LO) + s * (2.0 + z * (p01 + p23 * (z * z)));
+}
+
 /* log(x) to 2^-35 of its value, for x as vm_log's. */
 VM_INLINE double vm_log_brief(double x)
 {
     double subnormal = VM_MASK(x < DBL_MIN);
     struct vm__parts parts = vm__split(vm_blend(subnormal, x * 0x1p54, x));
-    double f = parts.m - 1.0;
-    double s = f / (2.0 + f), z = s * s;
-    double p01 = 0x1.5555554bb2b2dp-1 + 0x1.9999eb5d84eadp-2 * z;
-    double p23 = 0x1.245c4383246f0p-2 + 0x1.ddced7078fb6ep-3 * z;
-    double k = parts.k - vm_blend(subnormal, 54.0, 0.0);
-    double y = k * (VM__LN2_HI + VM__LN2_LO) + s * (2.0 + z * (p01 + p23 * (z * z)));
+    double y = vm__log_brief_parts(parts.k - vm_blend(subnormal, 54.0, 0.0), parts.m - 1.0);
     y = VM_SELECT(x > DBL_MAX, x, y);
     return VM_SELECT(x > 0.0, y, VM_SELECT(x == 0.0, -(double)INFINITY, (double)NAN));
+}
+
+/* log(1 + x) to 2^-35 of its value, for finite x >= 0. NaN for NaN. */
+VM_INLINE double vm_log1p_brief(double x)
+{
+    struct vm__parts parts = vm__split(1.0 + x);
+    double f = VM_SELECT(parts.k == 0.0, x, parts.m - 1.0);
+    return VM_SELECT(x >= 0.0, vm__log_brief_parts(parts.k, f), (double)NAN);
 }
 
 /* The logistic function. */

@@ -144,7 +144,7 @@ VM_INLINE double softmax_sum_but_top(struct softmax *s, const void *z, size_t n,
 VM_INLINE double softmax_exps_but_top(struct softmax *s, const void *z, size_t n, double largest, bool keep, bool wide)
 {
     double rest = softmax_exps(s, z, n, keep || wide, wide) - 1.0;
-    if (rest > 0x1p-10 && !wide) {
+    if (rest >= SOFTMAX_FEW && !wide) {
         return rest;
     }
     if (rest != rest) {
@@ -183,10 +183,10 @@ VM_INLINE void softmax_begin(struct softmax *s)
     s->base = s->rest = s->labels = s->sum = 0;
 }
 
-VM_INLINE void softmax_end(struct softmax *s)
+VM_INLINE void softmax_end(struct softmax *s, bool wide)
 {
     s->rest = VM_SELECT(vm_abs(s->max) <= DBL_MAX, s->rest, (double)NAN);
-    s->log = vm_log1p(s->rest);
+    s->log = wide ? vm_log1p(s->rest) : vm_log1p_brief(s->rest);
     s->inverse = 1.0 / (1.0 + s->rest);
 }
 
@@ -314,7 +314,7 @@ VM_INLINE void softmax_read(struct softmax *s, const void *z, const void *y, str
             softmax_add_labels(s, from, softmax_from(y, first, wide), n, smooth, wide);
         }
     }
-    softmax_end(s);
+    softmax_end(s, wide);
 }
 
 /* Sparse. */

@@ -21,6 +21,9 @@ VM_INLINE double softmax_exp(double z, double max, bool wide)
     return wide ? vm_exp_hilo(difference, lost) : vm_exp_brief(z - max);
 }
 
+/* To take 1 from the sum of all terms leaves enough digits of R for a float32, unless R is below this. */
+#define SOFTMAX_FEW 0x1p-10
+
 /* (1 + R)(1 - p_k): the terms of all classes but k. */
 VM_INLINE double softmax_others(double rest, double e)
 {
@@ -54,6 +57,8 @@ VM_INLINE double smoothed(struct smoothing smooth, double y)
 union narrow_rows {
     float f32[NARROW][LANES];
     double f64[NARROW][LANES];
+    uint32_t bits32[NARROW][LANES];
+    uint64_t bits64[NARROW][LANES];
 };
 
 VM_INLINE double narrow_at(const union narrow_rows *x, size_t k, size_t l, bool wide)
@@ -70,16 +75,17 @@ VM_INLINE void narrow_put(union narrow_rows *x, size_t k, size_t l, double value
     }
 }
 
-/* Rows `first` and on of x; lanes beyond the last row repeat it. */
+/* Rows `first` and on of x; lanes beyond the last row repeat it. Moved as whole numbers, of which a processor stores
+ * more at a time. */
 VM_INLINE void narrow_load(union narrow_rows *to, const void *x, size_t first, const struct loss__block *b, bool wide)
 {
     for (size_t l = 0; l < LANES; l++) {
-        size_t r = first + l < b->n ? first + l : b->n - 1;
+        size_t row = (first + l < b->n ? first + l : b->n - 1) * b->c;
         for (size_t k = 0; k < b->c; k++) {
             if (wide) {
-                to->f64[k][l] = ((const double *)x)[r * b->c + k];
+                memcpy(&to->bits64[k][l], (const double *)x + row + k, sizeof(double));
             } else {
-                to->f32[k][l] = ((const float *)x)[r * b->c + k];
+                memcpy(&to->bits32[k][l], (const float *)x + row + k, sizeof(float));
             }
         }
     }
@@ -92,9 +98,9 @@ VM_INLINE void narrow_store(const union narrow_rows *from, void *x, size_t first
         size_t row = (first + l) * b->c;
         for (size_t k = 0; k < b->c; k++) {
             if (wide) {
-                ((double *)x)[row + k] = from->f64[k][l];
+                memcpy((double *)x + row + k, &from->bits64[k][l], sizeof(double));
             } else {
-                ((float *)x)[row + k] = from->f32[k][l];
+                memcpy((float *)x + row + k, &from->bits32[k][l], sizeof(float));
             }
         }
     }
@@ -108,30 +114,141 @@ struct narrow {
     double e[NARROW][LANES];
 };
 
+/* Loops over a known number of lanes with little in them are unrolled to scalar code before they are vectorised; so here
+ * vectors say that they are. Half the lanes are as many doubles as the widest machine has in one. */
+enum { HALF = LANES / 2 };
+typedef double narrow_half __attribute__((vector_size(HALF * sizeof(double))));
+typedef float narrow_half_floats __attribute__((vector_size(HALF * sizeof(float))));
+typedef int64_t narrow_mask __attribute__((vector_size(HALF * sizeof(double))));
+typedef float narrow_floats __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t narrow_ints __attribute__((vector_size(LANES * sizeof(int32_t))));
+
+#define NARROW_BLEND(mask, yes, no) ((narrow_half)(((narrow_mask)(yes) & (mask)) | ((narrow_mask)(no) & ~(mask))))
+
+VM_INLINE void narrow_get(narrow_half *v, const union narrow_rows *x, size_t k, size_t l, bool wide)
+{
+    narrow_half_floats f;
+    if (wide) {
+        memcpy(v, &x->f64[k][l], sizeof *v);
+    } else {
+        memcpy(&f, &x->f32[k][l], sizeof f);
+        *v = __builtin_convertvector(f, narrow_half);
+    }
+}
+
+VM_INLINE void narrow_set(union narrow_rows *x, size_t k, size_t l, const narrow_half *v, bool wide)
+{
+    if (wide) {
+        memcpy(&x->f64[k][l], v, sizeof *v);
+    } else {
+        narrow_half_floats f = __builtin_convertvector(*v, narrow_half_floats);
+        memcpy(&x->f32[k][l], &f, sizeof f);
+    }
+}
+
+VM_INLINE void narrow_lanes(narrow_half *v, const double *lanes)
+{
+    memcpy(v, lanes, sizeof *v);
+}
+
+/* R of all lanes, by leaving out what is 1. */
+VM_INLINE struct lanes narrow_rest(const struct narrow *s, size_t c)
+{
+    struct lanes all;
+    for (size_t l = 0; l < LANES; l += HALF) {
+        narrow_half rest = {0}, maxima = {0}, e;
+        for (size_t k = 0; k < c; k++) {
+            narrow_lanes(&e, &s->e[k][l]);
+            narrow_mask one = e == 1.0;
+            rest += (narrow_half)((narrow_mask)e & ~one);
+            maxima += (narrow_half)((narrow_mask)e & one);
+        }
+        rest += maxima - 1.0;
+        memcpy(&all.at[l], &rest, sizeof rest);
+    }
+    return all;
+}
+
+VM_INLINE void narrow_maxima_f32(float z[][LANES], size_t c, double *restrict max)
+{
+    narrow_floats most, x;
+    for (size_t l = 0; l < LANES; l++) {
+        most[l] = -INFINITY;
+    }
+    for (size_t k = 0; k < c; k++) {
+        memcpy(&x, z[k], sizeof x);
+        narrow_ints above = x > most;
+        most = (narrow_floats)(((narrow_ints)x & above) | ((narrow_ints)most & ~above));
+    }
+    for (size_t l = 0; l < LANES; l++) {
+        max[l] = (double)most[l];
+    }
+}
+
+VM_INLINE void narrow_maxima_f64(double z[][LANES], size_t c, double *restrict max)
+{
+    for (size_t l = 0; l < LANES; l++) {
+        max[l] = -(double)INFINITY;
+    }
+    for (size_t k = 0; k < c; k++) {
+        for (size_t l = 0; l < LANES; l++) {
+            max[l] = VM_SELECT(z[k][l] > max[l], z[k][l], max[l]);
+        }
+    }
+}
+
+/* log1p(R) and 1/(1 + R) of n rows. Not inlined, for n to be unknown: see above. */
+__attribute__((noinline, unused)) static void narrow_logs_f32(const double *restrict rest, size_t n,
+                                                              double *restrict log, double *restrict inverse)
+{
+    for (size_t l = 0; l < n; l++) {
+        log[l] = vm_log1p_brief(rest[l]);
+        inverse[l] = 1.0 / (1.0 + rest[l]);
+    }
+}
+
+__attribute__((noinline, unused)) static void narrow_logs_f64(const double *restrict rest, size_t n,
+                                                              double *restrict log, double *restrict inverse)
+{
+    for (size_t l = 0; l < n; l++) {
+        log[l] = vm_log1p(rest[l]);
+        inverse[l] = 1.0 / (1.0 + rest[l]);
+    }
+}
+
 /* Everything about the rows but their labels. */
 VM_INLINE void narrow_read(struct narrow *s, const void *z, size_t first, const struct loss__block *b, bool wide)
 {
     narrow_load(&s->z, z, first, b, wide);
-    struct lanes max = lanes_of(-(double)INFINITY), rest = lanes_of(0.0), maxima = lanes_of(0.0);
-    for (size_t k = 0; k < b->c; k++) {
-        for (size_t l = 0; l < LANES; l++) {
-            double x = narrow_at(&s->z, k, l, wide);
-            max.at[l] = x > max.at[l] ? x : max.at[l];
-        }
+    struct lanes max, sum = lanes_of(0.0);
+    if (wide) {
+        narrow_maxima_f64(s->z.f64, b->c, max.at);
+    } else {
+        narrow_maxima_f32(s->z.f32, b->c, max.at);
     }
     for (size_t k = 0; k < b->c; k++) {
         for (size_t l = 0; l < LANES; l++) {
             double e = softmax_exp(narrow_at(&s->z, k, l, wide), max.at[l], wide);
             s->e[k][l] = e;
-            rest.at[l] += VM_SELECT(e == 1.0, 0.0, e);
-            maxima.at[l] += VM_SELECT(e == 1.0, 1.0, 0.0);
+            sum.at[l] += e;
+        }
+    }
+    uint64_t few = 0;
+    for (size_t l = 0; l < LANES; l++) {
+        s->rest.at[l] = sum.at[l] - 1.0;
+        few += s->rest.at[l] < SOFTMAX_FEW;
+    }
+    if (wide || few > 0) {
+        struct lanes rest = narrow_rest(s, b->c);
+        for (size_t l = 0; l < LANES; l++) {
+            s->rest.at[l] = VM_SELECT(wide || s->rest.at[l] < SOFTMAX_FEW, rest.at[l], s->rest.at[l]);
         }
     }
     s->max = max;
-    for (size_t l = 0; l < LANES; l++) {
-        s->rest.at[l] = rest.at[l] + (maxima.at[l] - 1.0);
-        s->log.at[l] = vm_log1p(s->rest.at[l]);
-        s->inverse.at[l] = 1.0 / (1.0 + s->rest.at[l]);
+    if (wide) {
+        narrow_logs_f64(s->rest.at, LANES, s->log.at, s->inverse.at);
+    } else {
+        narrow_logs_f32(s->rest.at, LANES, s->log.at, s->inverse.at);
     }
 }
 
@@ -144,14 +261,28 @@ VM_INLINE void narrow_upstream(struct narrow *s, size_t first, const struct loss
 
 /* Sparse. */
 
+VM_INLINE void narrow_scale(struct narrow *s, size_t c, bool alike, bool wide)
+{
+    struct lanes scale;
+    for (size_t l = 0; l < LANES; l++) {
+        scale.at[l] = s->g.at[l] * s->inverse.at[l];
+    }
+    for (size_t k = 0; k < c; k++) {
+        for (size_t l = 0; l < LANES; l++) {
+            double slope = alike ? s->e[k][l] * scale.at[l] : kernel_chain(s->g.at[l], s->e[k][l] * s->inverse.at[l]);
+            narrow_put(&s->slope, k, l, slope, wide);
+        }
+    }
+}
+
 VM_INLINE void narrow_sparse_gradient(struct narrow *s, size_t first, const struct loss__block *b, bool wide)
 {
     const int64_t *labels = b->in[0];
     narrow_upstream(s, first, b);
-    for (size_t k = 0; k < b->c; k++) {
-        for (size_t l = 0; l < LANES; l++) {
-            narrow_put(&s->slope, k, l, kernel_chain(s->g.at[l], s->e[k][l] * s->inverse.at[l]), wide);
-        }
+    if (b->g_alike) {
+        narrow_scale(s, b->c, true, wide);
+    } else {
+        narrow_scale(s, b->c, false, wide);
     }
     for (size_t l = 0; l < LANES && first + l < b->n; l++) {
         int64_t label = labels[first + l];
@@ -189,21 +320,74 @@ VM_INLINE void narrow_sparse(const struct loss__block *b, bool wide)
 VM_INLINE void narrow_dense_losses(struct narrow *s, size_t first, const struct loss__block *b, struct smoothing smooth,
                                    bool wide)
 {
-    struct lanes labels = lanes_of(0.0), sum = lanes_of(0.0);
+    struct lanes loss;
     narrow_load(&s->y, b->in[0], first, b, wide);
-    for (size_t k = 0; k < b->c; k++) {
-        for (size_t l = 0; l < LANES; l++) {
-            double y = smoothed(smooth, narrow_at(&s->y, k, l, wide));
-            labels.at[l] += y;
-            sum.at[l] += softmax_term(y, s->max.at[l], narrow_at(&s->z, k, l, wide));
+    for (size_t l = 0; l < LANES; l += HALF) {
+        narrow_half labels = {0}, sum = {0}, max, log, y, z;
+        narrow_lanes(&max, &s->max.at[l]);
+        narrow_lanes(&log, &s->log.at[l]);
+        for (size_t k = 0; k < b->c; k++) {
+            narrow_get(&y, &s->y, k, l, wide);
+            narrow_get(&z, &s->z, k, l, wide);
+            y = y * smooth.keep + smooth.add;
+            labels += y;
+            sum += (narrow_half)((narrow_mask)(y * (max - z)) & (y != 0.0)); /* softmax_term */
+        }
+        sum += labels * log;
+        memcpy(&s->labels.at[l], &labels, sizeof labels);
+        memcpy(&loss.at[l], &sum, sizeof sum);
+    }
+    size_t rows = b->n - first < LANES ? b->n - first : LANES;
+    memcpy(b->loss + first, loss.at, rows * sizeof(double));
+}
+
+/* kernel_chain */
+VM_INLINE void narrow_chain(narrow_half *slope, const narrow_half *g, bool alike)
+{
+    narrow_half product = *g * *slope;
+    if (alike) {
+        *slope = product;
+        return;
+    }
+    narrow_half nothing = (narrow_half)((narrow_mask)*slope & (*slope != *slope));
+    *slope = NARROW_BLEND(*g == 0.0, nothing, product);
+}
+
+/* dL/dz, as softmax_slope. */
+VM_INLINE void narrow_logits_slopes(struct narrow *s, size_t c, struct smoothing smooth, bool alike, bool wide)
+{
+    for (size_t l = 0; l < LANES; l += HALF) {
+        narrow_half labels, rest, inverse, g, y, e;
+        narrow_lanes(&labels, &s->labels.at[l]);
+        narrow_lanes(&rest, &s->rest.at[l]);
+        narrow_lanes(&inverse, &s->inverse.at[l]);
+        narrow_lanes(&g, &s->g.at[l]);
+        for (size_t k = 0; k < c; k++) {
+            narrow_get(&y, &s->y, k, l, wide);
+            narrow_lanes(&e, &s->e[k][l]);
+            y = y * smooth.keep + smooth.add;
+            narrow_half others = NARROW_BLEND(e == 1.0, rest, 1.0 + (rest - e));
+            narrow_half slope = (e * (labels - y) - y * others) * inverse;
+            narrow_chain(&slope, &g, alike);
+            narrow_set(&s->slope, k, l, &slope, wide);
         }
     }
-    for (size_t l = 0; l < LANES; l++) {
-        sum.at[l] += labels.at[l] * s->log.at[l];
+}
+
+VM_INLINE void narrow_labels_slopes(struct narrow *s, size_t c, struct smoothing smooth, bool wide)
+{
+    for (size_t l = 0; l < LANES; l += HALF) {
+        narrow_half max, log, g, z;
+        narrow_lanes(&max, &s->max.at[l]);
+        narrow_lanes(&log, &s->log.at[l]);
+        narrow_lanes(&g, &s->g.at[l]);
+        for (size_t k = 0; k < c; k++) {
+            narrow_get(&z, &s->z, k, l, wide);
+            narrow_half slope = smooth.keep * ((max - z) + log);
+            narrow_chain(&slope, &g, false);
+            narrow_set(&s->slope, k, l, &slope, wide);
+        }
     }
-    s->labels = labels;
-    size_t rows = b->n - first < LANES ? b->n - first : LANES;
-    memcpy(b->loss + first, sum.at, rows * sizeof(double));
 }
 
 VM_INLINE void narrow_dense_gradients(struct narrow *s, size_t first, const struct loss__block *b,
@@ -211,22 +395,15 @@ VM_INLINE void narrow_dense_gradients(struct narrow *s, size_t first, const stru
 {
     narrow_upstream(s, first, b);
     if (b->grad[1] != NULL) {
-        for (size_t k = 0; k < b->c; k++) {
-            for (size_t l = 0; l < LANES; l++) {
-                double y = smoothed(smooth, narrow_at(&s->y, k, l, wide));
-                double slope = softmax_slope(y, s->labels.at[l], s->rest.at[l], s->e[k][l]) * s->inverse.at[l];
-                narrow_put(&s->slope, k, l, kernel_chain(s->g.at[l], slope), wide);
-            }
+        if (b->g_alike) {
+            narrow_logits_slopes(s, b->c, smooth, true, wide);
+        } else {
+            narrow_logits_slopes(s, b->c, smooth, false, wide);
         }
         narrow_store(&s->slope, b->grad[1], first, b, wide);
     }
     if (b->grad[0] != NULL) {
-        for (size_t k = 0; k < b->c; k++) {
-            for (size_t l = 0; l < LANES; l++) {
-                double slope = smooth.keep * ((s->max.at[l] - narrow_at(&s->z, k, l, wide)) + s->log.at[l]);
-                narrow_put(&s->slope, k, l, kernel_chain(s->g.at[l], slope), wide);
-            }
-        }
+        narrow_labels_slopes(s, b->c, smooth, wide);
         narrow_store(&s->slope, b->grad[0], first, b, wide);
     }
 }
