@@ -197,6 +197,14 @@ static bool same_tensor(const struct loss_tensor *a, const struct loss_tensor *b
            (a->count == b->count && memcmp(a->data, b->data, a->count * loss_dtype_size(a->dtype)) == 0);
 }
 
+static bool same_sum(const struct loss_sum *a, const struct loss_sum *b)
+{
+    unsigned char of_a[LOSS_SUM_BYTES], of_b[LOSS_SUM_BYTES];
+    loss_sum_store(a, of_a);
+    loss_sum_store(b, of_b);
+    return memcmp(of_a, of_b, LOSS_SUM_BYTES) == 0;
+}
+
 const char *batch_difference(const struct loss_answer *a, const struct loss_answer *b)
 {
     if (!same_tensor(&a->losses, &b->losses)) {
@@ -213,8 +221,8 @@ const char *batch_difference(const struct loss_answer *a, const struct loss_answ
     if (!same_bits(a->loss, b->loss)) {
         return "the loss";
     }
-    unsigned char of_a[LOSS_SUM_BYTES], of_b[LOSS_SUM_BYTES];
-    loss_sum_store(&a->sum, of_a);
-    loss_sum_store(&b->sum, of_b);
-    return memcmp(of_a, of_b, LOSS_SUM_BYTES) == 0 ? NULL : "the exact sum";
+    if (!same_sum(&a->sum, &b->sum)) {
+        return "the exact sum";
+    }
+    return same_sum(&a->rest, &b->rest) ? NULL : "the exact sum of what rounding took";
 }
