@@ -11,8 +11,12 @@
  */
 #include <math.h>
 #include <omp.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <loss/loss.h>
 
@@ -244,6 +248,95 @@ static void bench_cases(void)
     }
 }
 
+/* Two threads beside one, alone and beside somebody who keeps one processor busy. Medians: the luckiest run of many
+ * meets no neighbour. */
+
+#define MAX_RUNS 1000
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median_seconds(void (*run)(void *), void *arg)
+{
+    static double took[MAX_RUNS];
+    size_t n = 0;
+    run(arg);
+    for (double limit = bench_now() + bench_seconds(); n < 5 || (n < MAX_RUNS && bench_now() < limit); n++) {
+        double begun = bench_now();
+        run(arg);
+        took[n] = bench_now() - begun;
+    }
+    qsort(took, n, sizeof *took, by_size);
+    return took[n / 2];
+}
+
+/* Start a process that never rests, on one of the processors that we may use; its id. */
+static pid_t start_neighbour(void)
+{
+    pid_t parent = getpid(), child = fork();
+    if (child != 0) {
+        return child;
+    }
+    cpu_set_t allowed, one;
+    CPU_ZERO(&one);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
+        for (int i = 0; i < CPU_SETSIZE; i++) {
+            if (CPU_ISSET(i, &allowed)) {
+                CPU_SET(i, &one);
+                break;
+            }
+        }
+        (void)sched_setaffinity(0, sizeof one, &one);
+    }
+    while (getppid() == parent) {
+        for (volatile int i = 0; i < 1000000; i++) {
+        }
+    }
+    _exit(0);
+}
+
+static void end_neighbour(pid_t child)
+{
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, NULL, 0);
+}
+
+/* How many times as fast two threads are as one. */
+static double two_to_one(struct loss_call *call)
+{
+    omp_set_num_threads(1);
+    double one = median_seconds(compute_once, call);
+    omp_set_num_threads(2);
+    return one / median_seconds(compute_once, call);
+}
+
+static void bench_two_threads(const char *name, struct size size)
+{
+    char label[128];
+    snprintf(label, sizeof label, "%s %zux%zu, loss and gradient, two threads to one", name, size.rows, size.classes);
+    if (!is_wanted(label)) {
+        return;
+    }
+    struct loss_call call;
+    int threads = omp_get_max_threads();
+    unsigned mains = make_call(&call, loss_catalog_find(name, NULL), size);
+    make_usual(&call, size);
+    call.gradients = mains;
+    call.want_losses = false;
+    bench_row(label, two_to_one(&call), "times");
+    pid_t neighbour = start_neighbour();
+    if (neighbour > 0) {
+        strcat(label, ", busy neighbour");
+        bench_row(label, two_to_one(&call), "times");
+        end_neighbour(neighbour);
+    }
+    omp_set_num_threads(threads);
+    free_all();
+}
+
 /* The fixed cost of a call. */
 enum { TINY_CALLS = 1000 };
 
@@ -297,6 +390,11 @@ int main(int argc, char **argv)
     printf("# kernels: %s, %d threads\n", loss_isa(), omp_get_max_threads());
     bench_tiny();
     bench_cases();
+    if (omp_get_num_procs() > 1) {
+        bench_two_threads("sparse_softmax_cross_entropy", (struct size){8192, 1000});
+        bench_two_threads("sigmoid_cross_entropy", (struct size){(size_t)1 << 24, 1});
+        bench_two_threads("mean_squared_error", (struct size){(size_t)1 << 24, 1});
+    }
     if (is_wanted("memcpy")) {
         size_t bytes = ELEMENTS * sizeof(float); /* of one tensor: may stay in the cache; a call's eight may not */
         bench_row("memcpy of one tensor", 2 * (double)bytes / copy_seconds(bytes) * 1e-9, "GB/s");
