@@ -35,6 +35,7 @@
 #define REPLY_BLOCK (32 << 10)
 #define SMALL_BODY (1 << 20)
 #define MAX_HEADERS 100
+#define MAX_HEAD (16 << 10)
 #define PEEK_US 5000 /* between looks at whether the client is still there */
 #define SERVER_NAME "lossd/" LOSSD_VERSION
 
@@ -248,6 +249,7 @@ static enum MHD_Result send_reply_and_close(struct exchange *x)
 
 struct framing {
     unsigned headers, lengths, codings, hosts;
+    size_t bytes; /* of the head, as far as it can still be told: white space may have gone */
     bool odd_name;
     const char *length, *coding;
 };
@@ -258,6 +260,7 @@ static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind, const cha
 
     (void)kind;
     f->headers++;
+    f->bytes += strlen(name) + strlen(": \r\n") + (value != NULL ? strlen(value) : 0);
     f->odd_name |= name[0] == '\0' || strpbrk(name, " \t\r\n") != NULL;
     if (strcasecmp(name, "Content-Length") == 0) {
         f->lengths++;
@@ -274,7 +277,7 @@ static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind, const cha
 /* Where two readers of the same bytes could see different requests, there is no request. */
 static loss_status check_framing(struct exchange *x, struct loss_error *err)
 {
-    struct framing f = {0};
+    struct framing f = {.bytes = strlen(x->request.target)};
 
     MHD_get_connection_values(x->connection, MHD_HEADER_KIND, scan_header, &f);
     x->has_length = f.length != NULL;
@@ -283,6 +286,10 @@ static loss_status check_framing(struct exchange *x, struct loss_error *err)
     if (f.headers > MAX_HEADERS) {
         return loss_fail(err, LOSS_HEADER_TOO_LARGE, "", "a request has at most %d header fields, this one has %u",
                          MAX_HEADERS, f.headers);
+    }
+    if (f.bytes > MAX_HEAD) {
+        return loss_fail(err, LOSS_HEADER_TOO_LARGE, "", "a request head has at most %d bytes, this one has %zu",
+                         MAX_HEAD, f.bytes);
     }
     if (f.lengths > 1 || f.codings > 1 || f.hosts > 1) {
         return loss_fail_parameter(err, LOSS_BAD_REQUEST,

@@ -360,6 +360,25 @@ static void test_a_huge_head__is_431(void **state)
     assert_true(strncmp(buf, "HTTP/1.1 431", 12) == 0);
 }
 
+static void test_heads_up_to_16_kib__are_read(void **state)
+{
+    static const struct {
+        size_t filler;
+        const char *answer;
+    } cases[] = {{16000, "HTTP/1.1 200"}, {16384, "HTTP/1.1 431"}, {30000, "HTTP/1.1 431"}};
+    static char request[32000];
+    char buf[4096];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        strcpy(request, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Filler: ");
+        size_t used = strlen(request);
+        memset(request + used, 'y', cases[i].filler);
+        strcpy(request + used + cases[i].filler, "\r\n\r\n");
+        raw_exchange(shared.port, request, buf, sizeof buf);
+        assert_true(strncmp(buf, cases[i].answer, 12) == 0);
+    }
+}
+
 /* Each is a request that two readers could take for different ones. */
 static void test_ambiguous_framing__is_400_and_closes(void **state)
 {
@@ -686,6 +705,7 @@ int main(void)
         cmocka_unit_test(test_a_passed_deadline__is_504),
         cmocka_unit_test(test_too_many_header_fields__are_431),
         cmocka_unit_test(test_a_huge_head__is_431),
+        cmocka_unit_test(test_heads_up_to_16_kib__are_read),
         cmocka_unit_test(test_ambiguous_framing__is_400_and_closes),
         cmocka_unit_test(test_a_body_byte_by_byte__is_read),
         cmocka_unit_test(test_a_chunked_body__is_read),
