@@ -160,7 +160,7 @@ static const char *rank_rule(const struct loss_desc *desc, const struct loss_inp
     case LOSS_FREE:
         break;
     }
-    return desc->kind == LOSS_ROWWISE || desc->kind == LOSS_SAMPLEWISE ? "1 to 8" : "0 to 8";
+    return desc->kind == LOSS_ROWWISE ? "1 to 8" : "0 to 8"; /* a scalar is a batch of one sample */
 }
 
 static const char *shape_rule(const struct loss_input *input)

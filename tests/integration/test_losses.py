@@ -151,6 +151,13 @@ class Losses(unittest.TestCase):
                 self.assertIn(word, printed)
         self.assertEqual(self.ask("GET", "/v1/losses/mse")[2], self.run_lossd("losses", "--json", "mse").rstrip("\n"))
 
+    def test_the_catalog_says_who_takes_a_scalar(self):
+        for loss in json.loads(self.ask("GET", "/v1/losses")[2])["losses"]:
+            body = {x["name"]: 0 for x in loss["inputs"]} | ({"axis": 0} if loss["name"] == "cosine_distance" else {})
+            status, _, text = self.ask("POST", f"/v1/losses/{loss['name']}", body)
+            least = next(x["rank"] for x in loss["inputs"] if x["main"])[0]
+            self.assertEqual(status, 200 if least == "0" else 422, loss["name"] + text)
+
     def test_the_commands_refuse_what_they_do_not_know(self):
         for arguments, status, words in ((["losses", "hubber"], 2, "huber"), (["losses", "--jason"], 2, "usage"),
                                          (["openapi", "x"], 2, "usage"), (["losses", "--help"], 0, ""), (["openapi", "-h"], 0, "")):
