@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench.h - what every benchmark shares: a clock, best-of timing, and one figure a line, which bench/run.py reads back.
+ * bench.h - what every benchmark shares: a clock, the median of many runs, and one figure a line, which bench/run.py reads back.
  */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
@@ -24,20 +24,27 @@ static inline double bench_seconds(void)
     return seconds > 0 ? seconds : 0.5;
 }
 
-/* Seconds that the fastest of many runs took: others on the machine can only make it slower. Three runs at least. */
-static inline double bench_best(void (*run)(void *), void *arg)
+enum { BENCH_RUNS_MAX = 4096 };
+
+static inline int bench_compare(const void *a, const void *b)
 {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Seconds that a run takes: the median of many, five at least. */
+static inline double bench_median(void (*run)(void *), void *arg)
+{
+    static double took[BENCH_RUNS_MAX];
     double limit = bench_now() + bench_seconds();
-    double best = 0;
-    for (int i = 0; i < 3 || bench_now() < limit; i++) {
+    int n = 0;
+    while (n < BENCH_RUNS_MAX && (n < 5 || bench_now() < limit)) {
         double begun = bench_now();
         run(arg);
-        double took = bench_now() - begun;
-        if (i == 0 || took < best) {
-            best = took;
-        }
+        took[n++] = bench_now() - begun;
     }
-    return best;
+    qsort(took, (size_t)n, sizeof *took, bench_compare);
+    return took[n / 2];
 }
 
 static inline void bench_row(const char *what, double value, const char *unit)

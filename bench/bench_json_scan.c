@@ -118,7 +118,7 @@ static void run_jansson(void *arg)
 static void report(const char *what, const char *text, void (*run)(void *), struct work *w)
 {
     char name[128];
-    const double seconds = bench_best(run, w);
+    const double seconds = bench_median(run, w);
     snprintf(name, sizeof name, "json_scan/%s/%s", text, what);
     bench_row(name, seconds / NUMBERS * 1e9, "ns/number");
     snprintf(name, sizeof name, "json_scan/%s/%s rate", text, what);

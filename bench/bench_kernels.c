@@ -182,7 +182,7 @@ static double copy_seconds(size_t n)
     struct copy copy = {.to = allocate(n), .from = allocate(n), .n = n};
     memset(copy.to, 1, n);
     memset(copy.from, 2, n);
-    return bench_best(copy_once, &copy);
+    return bench_median(copy_once, &copy);
 }
 
 static bool is_wanted(const char *label)
@@ -227,7 +227,7 @@ static void bench_case(const char *name, struct size size)
         call.gradients = gradient ? mains : 0;
         call.want_losses = false;
         double copy = copy_seconds(elements * sizeof(float)) / (2 * (double)(elements * sizeof(float)));
-        double seconds = bench_best(compute_once, &call);
+        double seconds = bench_median(compute_once, &call);
         bench_row(label, seconds * 1e3, "ms");
         strcat(label, ", rate to memcpy's");
         bench_row(label, copy * traffic(&call, size) / seconds, "times");
@@ -355,7 +355,7 @@ static void bench_tiny(void)
         const char *label = gradient ? "a call of 5x3, loss and gradient" : "a call of 5x3, loss";
         call.gradients = gradient ? mains : 0;
         if (is_wanted(label)) {
-            bench_row(label, bench_best(compute_many, &call) / TINY_CALLS * 1e9, "ns");
+            bench_row(label, bench_median(compute_many, &call) / TINY_CALLS * 1e9, "ns");
         }
     }
     free_all();
@@ -376,7 +376,7 @@ static void bench_loss(const struct loss_desc *desc)
         snprintf(label, sizeof label, "%s, %s", desc->name, gradient ? "losses and gradient" : "losses");
         call.gradients = gradient ? mains : 0;
         if (is_wanted(label)) {
-            bench_row(label, traffic(&call, size) / bench_best(compute_once, &call) * 1e-9, "GB/s");
+            bench_row(label, traffic(&call, size) / bench_median(compute_once, &call) * 1e-9, "GB/s");
         }
     }
     free_all();
