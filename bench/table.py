@@ -188,13 +188,13 @@ def registry_rows(f):
         adds = f.get("bench_registry", f"durable adds, {connections} connections")
         single = f.get("bench_registry", "sqlite3, a transaction an add")
         together = f.get("bench_registry", f"sqlite3, {connections} adds a transaction")
-        yield Row("registry", f"durable adds, {connections} connections, to sqlite3's one transaction an add",
+        yield Row("registry", f"durable adds, {connections} connection{'s' * (connections > 1)}, to sqlite3's one transaction an add",
                   20 if connections == 64 else None, None, f.ratio(adds, single),
                   detail=rates(f, "bench_registry", {
                       "lossd": f"durable adds, {connections} connections", "sqlite3": "sqlite3, a transaction an add"}))
-        yield Row("registry", f"durable adds, {connections} connections, to sqlite3's {connections} adds a transaction",
-                  None, None, f.ratio(adds, together),
-                  detail=f"sqlite3 {together:,.0f}/s" if together else "")
+        if connections > 1:
+            yield Row("registry", f"durable adds, {connections} connections, to sqlite3's {connections} adds a transaction",
+                      None, None, f.ratio(adds, together), detail=f"sqlite3 {together:,.0f}/s" if together else "")
     yield Row("registry", "a small loss with a registry, 64 connections: time to that without", 2, None,
               f.ratio(f.get("bench_registry", "small losses, 64 connections"),
                       f.get("bench_registry", "small losses with a registry, 64 connections")), lower=True,

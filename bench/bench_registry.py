@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Durable adds to a registry: bench_registry.py BUILD_DIR. BENCH_SECONDS sets how long one figure is measured.
+
+wrk posts losses to a server whose store is an SQLite file, each answered when its commit is on disk, beside what SQLite
+itself does on the same disk with the same journal and the same care: a transaction an add, and as many adds a transaction
+as there are connections. Where Redis is installed, redis-benchmark appends to a list that is synced on every write.
+At the end small losses with and without a registry, taken in turns.
+"""
+
+import json
+import re
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench_http import EXAMPLE, PATH, ROUNDS, SECONDS, row, wrk
+from lossd_server import free_port, lossd, stop
+
+HERE = Path(__file__).resolve().parent
+CONNECTIONS = (1, 16, 64)
+ADD = json.dumps({"loss": 0.5, "name": "head/xent"}).encode()
+
+
+def sqlite_rate(folder, adds):
+    """Adds a second with so many a transaction, fsync and all."""
+    database = sqlite3.connect(folder / f"plain-{adds}.db", isolation_level=None)
+    database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                           "CREATE TABLE entry (id INTEGER PRIMARY KEY, name TEXT, step INTEGER, loss REAL, added_at TEXT)")
+    done, begun = 0, time.monotonic()
+    while time.monotonic() < begun + SECONDS:
+        database.execute("BEGIN IMMEDIATE")
+        for _ in range(adds):
+            database.execute("INSERT INTO entry (name, step, loss, added_at) VALUES ('head/xent', 0, 0.5, '2026-01-01')")
+        database.execute("COMMIT")
+        done += adds
+    rate = done / (time.monotonic() - begun)
+    database.close()
+    return rate
+
+
+def redis_rates(folder):
+    """redis-benchmark's appends a second, on as many connections; none where Redis is not installed."""
+    if not shutil.which("redis-server") or not shutil.which("redis-benchmark"):
+        return
+    port = str(free_port())
+    with subprocess.Popen(["redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", str(folder), "--save", "",
+                           "--appendonly", "yes", "--appendfsync", "always"], stdout=subprocess.DEVNULL) as server:
+        try:
+            time.sleep(1)
+            for connections in CONNECTIONS:
+                out = subprocess.run(["redis-benchmark", "-p", port, "-c", str(connections), "-n", str(500 * connections), "-q",
+                                      "-t", "rpush"], capture_output=True, text=True, check=True).stdout
+                rate = re.findall(r"RPUSH: ([0-9.]+) requests per second", out)[-1]
+                row(f"redis-benchmark, {connections} connections, appendfsync always", float(rate), "requests/s")
+        finally:
+            stop(server)
+
+
+def bench_adds(url, folder):
+    row("sqlite3, a transaction an add", sqlite_rate(folder, 1), "adds/s")
+    for connections in CONNECTIONS:
+        rates = [wrk(f"{url}/v1/registries/bench-{connections}/losses", ADD, connections) for _ in range(ROUNDS)]
+        row(f"durable adds, {connections} connections", statistics.median(rate[0] for rate in rates), "adds/s")
+        row(f"durable adds, {connections} connections, p99", statistics.median(rate[2] for rate in rates), "us")
+        if connections > 1:
+            row(f"sqlite3, {connections} adds a transaction", sqlite_rate(folder, connections), "adds/s")
+
+
+def bench_losses(url):
+    alone, with_registry = json.dumps(EXAMPLE).encode(), json.dumps({**EXAMPLE, "registry": "bench-losses"}).encode()
+    rounds = [[wrk(url + PATH, body, 64)[0] for body in (alone, with_registry)] for _ in range(ROUNDS)]
+    for what, rates in zip(("small losses", "small losses with a registry"), zip(*rounds)):
+        row(f"{what}, 64 connections", statistics.median(rates), "requests/s")
+
+
+def main():
+    build = Path(sys.argv[1])
+    with tempfile.TemporaryDirectory(dir=build) as name:  # on a disk: /tmp may be memory
+        folder = Path(name)
+        with lossd(build / "lossd", "--store", f"sqlite:{folder / 'registry.db'}") as (url, _):
+            bench_adds(url, folder)
+            bench_losses(url)
+        redis_rates(folder)
+
+
+if __name__ == "__main__":
+    main()
