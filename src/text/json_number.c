@@ -148,6 +148,8 @@ bool scan_begin_number(struct json_scan *s, const char **p, const char *end)
     return status == NUMBER_OK;
 }
 
+#define WITHOUT_LIST 16 /* numbers read one by one where a list was tried in vain */
+
 /* Behind a comma: the next byte that is no white space, if the piece has one. */
 static inline const char *behind_comma(struct json_scan *s, const char *q, const char *end)
 {
@@ -159,7 +161,8 @@ static inline const char *behind_comma(struct json_scan *s, const char *q, const
 }
 
 /* The hot loop: numbers and commas from *p into the tensor's room, until that is full or anything else comes. What is
- * not plain (cut, wrong, flagged) is left unread to the general way. */
+ * not plain (cut, wrong, flagged) is left unread to the general way. Where lists stop, numbers are read one by one for a
+ * while, longer where there was no list: a try costs as much as a number. */
 static inline void read_run(struct json_scan *s, const char **p, const char *end, const bool single)
 {
     const char *q = *p;
@@ -168,8 +171,19 @@ static inline void read_run(struct json_scan *s, const char **p, const char *end
     const size_t room = s->capacity - s->n;
     scan_state state = s->state;
     unsigned flags = 0;
-    size_t n = 0;
+    size_t n = 0, next_list = 0;
     while (n < room && q < end) {
+        if (n >= next_list) {
+            const size_t list = single ? number_read_list_f32(&q, end, f + n, room - n)
+                                       : number_read_list_f64(&q, end, d + n, room - n);
+            n += list;
+            next_list = n + (list > 0 ? 1 : WITHOUT_LIST);
+            if (list > 0) {
+                state = AT_VALUE;
+                q = behind_comma(s, q, end);
+                continue;
+            }
+        }
         const char *text = q;
         const number_status status =
             single ? number_read_f32(&q, end, f + n, &flags) : number_read_f64(&q, end, d + n, &flags);

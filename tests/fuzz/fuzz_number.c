@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuzz_number.c - any bytes as a number to read, and as numbers to print. The first byte says how many bytes of
+ * fuzz_number.c - any bytes as a number or a list of them to read, and as numbers to print. The first byte says how many bytes of
  * filler stand behind the text: at the end of the data and far from it two different paths read.
  */
 #include <math.h>
@@ -29,6 +29,10 @@ static void read_text(const char *text, size_t n, size_t filler)
     memset(copy + n, ',', filler);
     const char *fault = number_fault(copy, n + filler);
     require(!fault, fault ? fault : "");
+    for (int single = 0; single < 2; single++) {
+        fault = number_list_fault(copy, n + filler, single);
+        require(!fault, fault ? fault : "");
+    }
     free(copy);
 }
 
@@ -60,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     float f;
     if (size == 0)
         return 0;
-    read_text((const char *)data + 1, size - 1, data[0] % 64);
+    read_text((const char *)data + 1, size - 1, data[0] % 160);
     if (size == 1 + sizeof v) {
         memcpy(&v, data + 1, sizeof v);
         if (isfinite(v))

@@ -138,4 +138,29 @@ static inline const char *number_fault(const char *text, size_t n)
     return NULL;
 }
 
+/* What is wrong with how the n bytes at `text` are read as a list, beside one by one; NULL: nothing. */
+static inline const char *number_list_fault(const char *text, size_t n, bool single)
+{
+    enum { MOST = 256 };
+    double doubles[MOST], v64;
+    float floats[MOST], v32;
+    const char *list = text, *p = text;
+    size_t found = single ? number_read_list_f32(&list, text + n, floats, MOST)
+                          : number_read_list_f64(&list, text + n, doubles, MOST);
+    for (size_t i = 0; i < found; i++) {
+        unsigned flags = 0;
+        if ((single ? number_read_f32(&p, text + n, &v32, &flags) : number_read_f64(&p, text + n, &v64, &flags)) !=
+            NUMBER_OK)
+            return "list: no number";
+        if (flags != 0)
+            return "list: flags not told";
+        if (single ? !number_same_f32(v32, floats[i]) : !number_same_f64(v64, doubles[i]))
+            return "list: value";
+        if (*p++ != ',')
+            return "list: no comma";
+        p += p < text + n && *p == ' ';
+    }
+    return p == list ? NULL : "list: place";
+}
+
 #endif

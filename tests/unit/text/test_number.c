@@ -306,6 +306,50 @@ static void test_reading__rounds_random_decimals_to_the_nearest(void **state)
     }
 }
 
+/* Up to 60 numbers, mostly plain ones; at the end, and now and then before it, something else than a comma. */
+static void list_text(uint64_t *rng, char *text)
+{
+    static const char *const between[] = {",",  ",",   ",",  ", ", ", ", ", ", ",  ",
+                                          " ,", "],[", ",-", ",0", "",   ".",  ",\n"};
+    unsigned separator = below(rng, 2) * 3, n = 1 + below(rng, 60);
+    char *p = text;
+    for (unsigned i = 0; i < n; i++) {
+        if (below(rng, 10) == 0)
+            random_text(rng, p);
+        else
+            sprintf(p, "%.*f", 1 + (int)below(rng, 18),
+                    ((double)next_random(rng) / 0x1p63 - 1) * (below(rng, 9) ? 9 : 1e6));
+        p += strlen(p);
+        p = stpcpy(p, between[below(rng, 30) ? separator : below(rng, sizeof between / sizeof *between)]);
+    }
+}
+
+static void test_reading__takes_lists_as_it_takes_their_numbers(void **state)
+{
+    (void)state;
+    uint64_t rng = 7;
+    static char text[60 * TEXT_MAX];
+    size_t found = 0;
+    for (int i = 0; i < 20000; i++) {
+        list_text(&rng, text);
+        const size_t n = strlen(text);
+        char *copy = test_malloc(n); /* so that reading beyond its end is seen */
+        memcpy(copy, text, n);
+        for (int single = 0; single < 2; single++) {
+            const char *fault = number_list_fault(copy, n, single);
+            if (fault)
+                fail_msg("%s: %s", fault, text);
+        }
+        const char *p = copy;
+        double doubles[60];
+        found += number_read_list_f64(&p, copy + n, doubles, 60);
+        test_free(copy);
+    }
+#ifdef __SSE2__
+    assert_true(found > 20000); /* or it was all left to the other way */
+#endif
+}
+
 static void test_reading__rounds_about_midpoints(void **state)
 {
     (void)state;
@@ -732,6 +776,7 @@ int main(void)
         cmocka_unit_test(test_reading__rounds_hard_decimals_to_the_nearest),
         cmocka_unit_test(test_reading__tells_the_signs_of_zero),
         cmocka_unit_test(test_reading__rounds_random_decimals_to_the_nearest),
+        cmocka_unit_test(test_reading__takes_lists_as_it_takes_their_numbers),
         cmocka_unit_test(test_reading__rounds_about_midpoints),
         cmocka_unit_test(test_reading__tells_when_rounding_twice_would_go_wrong),
         cmocka_unit_test(test_reading__takes_numbers_of_any_length),
