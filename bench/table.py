@@ -186,12 +186,11 @@ def machine_rows(f):
 def registry_rows(f):
     for connections in (1, 16, 64):
         adds = f.get("bench_registry", f"durable adds, {connections} connections")
-        single = f.get("bench_registry", "sqlite3, a transaction an add")
+        single = f.get("bench_registry", f"sqlite3, a transaction an add, beside {connections} connections")
         together = f.get("bench_registry", f"sqlite3, {connections} adds a transaction")
         yield Row("registry", f"durable adds, {connections} connection{'s' * (connections > 1)}, to sqlite3's one transaction an add",
                   20 if connections == 64 else None, None, f.ratio(adds, single),
-                  detail=rates(f, "bench_registry", {
-                      "lossd": f"durable adds, {connections} connections", "sqlite3": "sqlite3, a transaction an add"}))
+                  detail=f"lossd {adds:,.0f}/s, sqlite3 {single:,.0f}/s" if adds and single else "")
         if connections > 1:
             yield Row("registry", f"durable adds, {connections} connections, to sqlite3's {connections} adds a transaction",
                       None, None, f.ratio(adds, together), detail=f"sqlite3 {together:,.0f}/s" if together else "")
