@@ -5,7 +5,7 @@ A row is higher-is-better, or lower-is-better where its bound is a time or a siz
 those that need peers are without them, stays in the table as not measured.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 SHAPES = ("8192x1000", "512x32000", "128x128256")
 SMALL_SHAPE = "65536x10"
@@ -25,7 +25,6 @@ class Row:
     unit: str = "times"
     lower: bool = False  # lower is better
     detail: str = ""
-    figures: dict = field(default_factory=dict)  # that it was made of
 
     def ahead(self, bound):
         """How many times better than a bound; 1 is the bound itself."""
@@ -114,16 +113,16 @@ def times(f, label):
 
 
 def beside(f, label, peers):
-    """How many times faster than the fastest of the peers, all of which must have been measured; the details; the times."""
+    """How many times faster than the fastest of the peers, all of which must have been measured; the details."""
     of = times(f, label)
     fastest = extreme((of.get(peer) for peer in peers), largest=False)
     detail = ", ".join(f"{name} {value:.3g}" for name, value in of.items()) + " ms" if of else ""
-    return f.ratio(fastest, of.get("lossd")), detail, of
+    return f.ratio(fastest, of.get("lossd")), detail
 
 
 def kernel_row(f, group, what, label, peers, reach, aim=None):
-    measured, detail, of = beside(f, label, peers)
-    return Row(group, what, reach, aim, measured, detail=detail, figures=of)
+    measured, detail = beside(f, label, peers)
+    return Row(group, what, reach, aim, measured, detail=detail)
 
 
 def softmax_rows(f):
