@@ -16,10 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A call's envelope is short, since numbers are not in it. A document of braces grows 80-fold when jansson reads it,
- * so this is also what bounds jansson's memory. */
-#define MAX_ENVELOPE ((size_t)64 << 10)
-
 #define SMALL_DEPTH 64
 
 struct json_decoder {
@@ -76,7 +72,7 @@ struct json_decoder *json_decoder_new(struct loss_arena *arena, const struct jso
     *d = (struct json_decoder){
         .arena = arena, .options = *options, .has_dtype = options->has_dtype, .dtype = options->dtype};
     d->scan = json_scan_new(arena, &(struct json_scan_options){.max_depth = options->max_depth,
-                                                               .max_envelope = MAX_ENVELOPE,
+                                                               .max_envelope = ENVELOPE_MAX,
                                                                .strict = options->strict,
                                                                .storage = storage,
                                                                .word = word,
@@ -173,8 +169,7 @@ static bool load(struct loss_arena *arena, const char *text, size_t size, json_t
     return true;
 }
 
-/* The document, an object, which lives in the arena. */
-static loss_status read_envelope(struct loss_arena *arena, struct json_scan *scan, json_t **out, struct loss_error *err)
+loss_status envelope_document(struct loss_arena *arena, struct json_scan *scan, json_t **out, struct loss_error *err)
 {
     size_t size;
     const char *text = json_scan_envelope(scan, &size);
@@ -207,7 +202,7 @@ loss_status json_decoder_end(struct json_decoder *d, struct call *out, struct lo
 {
     json_t *root = NULL;
     LOSS_TRY(json_scan_end(d->scan, err));
-    LOSS_TRY(read_envelope(d->arena, d->scan, &root, err));
+    LOSS_TRY(envelope_document(d->arena, d->scan, &root, err));
 
     struct call call;
     call_init(&call, d->options.desc, d->options.alias);
@@ -231,7 +226,7 @@ static loss_status scan_whole(struct loss_arena *arena, const char *body, size_t
                               struct loss_error *err)
 {
     struct json_scan *scan =
-        json_scan_new(arena, &(struct json_scan_options){.max_depth = SMALL_DEPTH, .max_envelope = MAX_ENVELOPE});
+        json_scan_new(arena, &(struct json_scan_options){.max_depth = SMALL_DEPTH, .max_envelope = ENVELOPE_MAX});
     if (scan == NULL) {
         return envelope_no_memory(err);
     }
@@ -288,7 +283,7 @@ loss_status json_read_members(struct loss_arena *arena, const char *body, size_t
     struct json_scan *scan = NULL;
     json_t *root = NULL;
     LOSS_TRY(scan_whole(arena, body, size, &scan, err));
-    LOSS_TRY(read_envelope(arena, scan, &root, err));
+    LOSS_TRY(envelope_document(arena, scan, &root, err));
     const char *key;
     json_t *json;
     json_object_foreach(root, key, json)

@@ -292,16 +292,12 @@ static bool few_empty_rows(const struct loss_tensor *t)
     return true;
 }
 
-static loss_status read_shape(struct envelope *r, const struct tensor_object *o, struct loss_tensor *out,
-                              struct loss_error *err)
+loss_status envelope_shape(const struct json_scan *scan, const json_t *json, const char *pointer,
+                           struct loss_tensor *out, struct loss_error *err)
 {
-    const char *pointer = envelope_pointer(r->arena, o->pointer, "shape");
-    if (pointer == NULL) {
-        return envelope_no_memory(err);
-    }
-    const struct json_value *value = envelope_value(r->scan, o->shape);
+    const struct json_value *value = envelope_value(scan, json);
     if (value == NULL || value->kind != JSON_TENSOR || (value->fault == LOSS_OK && value->tensor.rank != 1)) {
-        return envelope_wrong_type(r->scan, o->shape, "a list of whole numbers", pointer, err);
+        return envelope_wrong_type(scan, json, "a list of whole numbers", pointer, err);
     }
     LOSS_TRY(envelope_check(value, err));
     if (value->tensor.count > LOSS_MAX_RANK) {
@@ -324,6 +320,13 @@ static loss_status read_shape(struct envelope *r, const struct tensor_object *o,
         return loss_fail(err, LOSS_SHAPE_MISMATCH, pointer, "no tensor is that large");
     }
     return LOSS_OK;
+}
+
+static loss_status read_shape(struct envelope *r, const struct tensor_object *o, struct loss_tensor *out,
+                              struct loss_error *err)
+{
+    const char *pointer = envelope_pointer(r->arena, o->pointer, "shape");
+    return pointer == NULL ? envelope_no_memory(err) : envelope_shape(r->scan, o->shape, pointer, out, err);
 }
 
 static loss_status read_data(struct envelope *r, const struct tensor_object *o, bool whole, struct loss_tensor *out,

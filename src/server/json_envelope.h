@@ -19,6 +19,10 @@
 #include <server/json.h>
 #include <text/json_scan.h>
 
+/* An envelope is short, since numbers are not in it. A document of braces grows 80-fold when jansson reads it, so this is
+ * also what bounds jansson's memory. */
+#define ENVELOPE_MAX ((size_t)64 << 10)
+
 /* The state of reading one envelope. */
 struct envelope {
     struct loss_arena *arena;
@@ -28,6 +32,10 @@ struct envelope {
     unsigned params_seen;
     const json_t *gradients; /* read last: they may name any input */
 };
+
+/* The document of a good scan, an object, which lives in the arena.
+ * err  LOSS_DUPLICATE_FIELD, LOSS_UNKNOWN_FIELD (a NUL in a name), LOSS_MALFORMED_JSON (no object), LOSS_OVERLOADED */
+loss_status envelope_document(struct loss_arena *arena, struct json_scan *scan, json_t **out, struct loss_error *err);
 
 /* Values */
 
@@ -51,6 +59,10 @@ loss_status envelope_number(const struct json_scan *scan, const json_t *json, co
                             struct loss_error *err);
 loss_status envelope_whole(const struct json_scan *scan, const json_t *json, const char *pointer, double *out,
                            struct loss_error *err);
+/* A list of dimensions: sets rank, shape and count of a tensor.
+ * err  LOSS_INVALID_PARAMETER, LOSS_SHAPE_MISMATCH (rank; a product beyond what memory could hold) */
+loss_status envelope_shape(const struct json_scan *scan, const json_t *json, const char *pointer,
+                           struct loss_tensor *out, struct loss_error *err);
 /* Any form of a tensor. `whole`: its numbers are kept as float64 whatever the call's dtype is. */
 loss_status envelope_tensor(struct envelope *r, const json_t *json, bool whole, const char *pointer,
                             struct loss_tensor *out, struct loss_error *err);
@@ -59,6 +71,8 @@ loss_status envelope_tensor(struct envelope *r, const json_t *json, bool whole, 
 
 bool fields_whole(const struct loss_input *input); /* are its numbers whole ones? */
 loss_status fields_read(struct envelope *r, const char *key, const json_t *json, struct loss_error *err);
+/* The value of parameter `i` of the loss. */
+loss_status fields_param(struct envelope *r, int i, const json_t *json, const char *pointer, struct loss_error *err);
 loss_status fields_gradients(struct envelope *r, struct loss_error *err); /* when all fields are read */
 
 #endif

@@ -50,8 +50,7 @@ static loss_status read_vector(struct envelope *r, int i, const json_t *json, co
     return loss_call_set_vector(&r->call->loss, i, &vector, err);
 }
 
-static loss_status read_param(struct envelope *r, int i, const json_t *json, const char *pointer,
-                              struct loss_error *err)
+loss_status fields_param(struct envelope *r, int i, const json_t *json, const char *pointer, struct loss_error *err)
 {
     struct loss_call *call = &r->call->loss;
     const struct json_value *value = envelope_value(r->scan, json);
@@ -213,7 +212,7 @@ loss_status fields_read(struct envelope *r, const char *key, const json_t *json,
     if (input >= 0) {
         return read_input(r, input, json, pointer, err);
     }
-    return param >= 0 ? read_param(r, param, json, pointer, err) : field(r, json, pointer, err);
+    return param >= 0 ? fields_param(r, param, json, pointer, err) : field(r, json, pointer, err);
 }
 
 loss_status fields_gradients(struct envelope *r, struct loss_error *err)
