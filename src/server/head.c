@@ -200,17 +200,33 @@ static bool media_type_is(const char *header, const char *type)
     return *header == '\0' || *header == ';';
 }
 
+static loss_status unsupported_media(const struct request *q, const char *const *media, struct loss_error *err)
+{
+    char list[256] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; media[i] != NULL && used < sizeof list; i++) {
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? " or " : "", media[i]);
+    }
+    return loss_fail_parameter(err, LOSS_UNSUPPORTED_MEDIA, "Content-Type",
+                               "send the body with the header Content-Type: %s, got \"%.100s\"", list, q->content_type);
+}
+
 static loss_status check_media(const struct request *q, struct loss_error *err)
 {
+    static const char *const json[] = {"application/json", NULL};
     const char *encoding = request_header(q, "Content-Encoding");
+    const char *const *media = q->route->media != NULL ? q->route->media : json;
+    size_t i = 0;
 
     if (q->route->body == BODY_NONE) {
         return LOSS_OK;
     }
-    if (q->content_type[0] != '\0' && !media_type_is(q->content_type, "application/json")) {
-        return loss_fail_parameter(err, LOSS_UNSUPPORTED_MEDIA, "Content-Type",
-                                   "send JSON with the header Content-Type: application/json, got \"%.100s\"",
-                                   q->content_type);
+    while (media[i] != NULL && !media_type_is(q->content_type, media[i])) {
+        i++;
+    }
+    if (q->content_type[0] != '\0' && media[i] == NULL) {
+        return unsupported_media(q, media, err);
     }
     if (encoding != NULL && strcasecmp(encoding, "identity") != 0) {
         return loss_fail_parameter(err, LOSS_UNSUPPORTED_MEDIA, "Content-Encoding",

@@ -166,10 +166,23 @@ static ssize_t read_more(void *cls, uint64_t pos, char *buf, size_t max)
     return n > 0 ? (ssize_t)n : MHD_CONTENT_READER_END_OF_STREAM;
 }
 
+static struct MHD_Response *response_from_parts(const struct reply *r)
+{
+    struct MHD_IoVec pieces[REPLY_MAX_PARTS];
+
+    for (size_t i = 0; i < r->n_parts; i++) {
+        pieces[i] = (struct MHD_IoVec){r->part[i].bytes, r->part[i].size};
+    }
+    return MHD_create_response_from_iovec(pieces, (unsigned)r->n_parts, NULL, NULL);
+}
+
 static struct MHD_Response *make_response(struct exchange *x)
 {
     struct reply *r = &x->reply;
 
+    if (r->n_parts > 0) {
+        return response_from_parts(r);
+    }
     if (r->more != NULL) {
         return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, REPLY_BLOCK, read_more, x, NULL);
     }

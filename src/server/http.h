@@ -36,12 +36,23 @@ struct reply_header {
     const char *name, *value;
 };
 
+/* Bytes that are sent from where they lie: they live as long as the request. */
+struct reply_part {
+    const void *bytes;
+    size_t size;
+};
+
+#define REPLY_MAX_PARTS 32
+
 struct reply {
     int status;
     const char *content_type;
     const char *body; /* in the request's arena */
     size_t size;
-    /* Or, instead of body, a reply that is printed as the socket drains: write at most `max` bytes (max >= 64) into buf; the number
+    /* Or, instead of body, several pieces, at most REPLY_MAX_PARTS; `size` is their sum. */
+    const struct reply_part *part;
+    size_t n_parts;
+    /* Or a reply that is printed as the socket drains: write at most `max` bytes (max >= 64) into buf; the number
      * written, 0 at the end. Called from the HTTP thread. */
     size_t (*more)(void *state, char *buf, size_t max);
     void *state;

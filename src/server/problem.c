@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * problem.c - failures as problem documents (RFC 9457).
+ * problem.c - failures as problem documents (RFC 9457), or in the form of the protocol that was spoken.
  */
 #include <server/http.h>
 
@@ -49,24 +49,54 @@ static void write_document(struct json_out *o, const struct request *q, const st
     json_out_close(o, '}');
 }
 
+/* Paths of the Open Inference Protocol, known or not. */
+static bool speaks_oip(const char *target)
+{
+    return strncmp(target, "/v2", 3) == 0 && (target[3] == '\0' || target[3] == '/' || target[3] == '?');
+}
+
+/* Its errors are one sentence, so the place that is to blame goes into it. */
+static void write_oip_error(struct json_out *o, const struct loss_error *err)
+{
+    const char *message = err->message[0] != '\0' ? err->message : loss_status_title(err->status);
+    char text[sizeof err->message + sizeof err->pointer + sizeof err->parameter + 16];
+
+    if (err->parameter[0] != '\0') {
+        snprintf(text, sizeof text, "%s: %s", err->parameter, message);
+    } else if (err->pointer[0] != '\0') {
+        snprintf(text, sizeof text, "%s (at %s)", message, err->pointer);
+    } else {
+        snprintf(text, sizeof text, "%s", message);
+    }
+    json_out_open(o, '{');
+    member(o, "error", text);
+    json_out_close(o, '}');
+}
+
 /* Where there is no memory left for a document. */
 static const char bare[] =
     "{\"type\":\"/problems/overloaded\",\"title\":\"The server has too much to do\",\"status\":503,"
     "\"detail\":\"no memory for an answer now\",\"code\":\"overloaded\"}";
+static const char bare_oip[] = "{\"error\":\"no memory for an answer now\"}";
 
 void reply_problem(struct request *q, struct reply *r, const struct loss_error *err)
 {
     struct json_out o;
     loss_status status = err->status;
+    bool oip = speaks_oip(q->target);
 
     json_out_init(&o, q->arena);
-    write_document(&o, q, err);
+    if (oip) {
+        write_oip_error(&o, err);
+    } else {
+        write_document(&o, q, err);
+    }
     memset(r, 0, sizeof *r);
-    r->content_type = "application/problem+json";
+    r->content_type = oip ? "application/json" : "application/problem+json";
     if (o.failed) {
         status = LOSS_OVERLOADED;
-        r->body = bare;
-        r->size = sizeof bare - 1;
+        r->body = oip ? bare_oip : bare;
+        r->size = strlen(r->body);
     } else {
         r->body = o.data;
         r->size = o.size;

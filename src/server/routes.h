@@ -20,7 +20,8 @@ struct route {
     const char *path;         /* "/v1/losses/{loss}" */
     const char *const *query; /* names it takes, NULL-terminated; NULL: none */
     route_body body;
-    request_next start; /* where step runs first */
+    const char *const *media; /* types that a body may have, NULL-terminated; NULL: application/json alone */
+    request_next start;       /* where step runs first */
     /* BODY_STREAM: when the head is there (may look at headers), then each piece. Failing here answers early. */
     loss_status (*begin)(struct request *q, struct loss_error *err);
     loss_status (*feed)(struct request *q, const char *bytes, size_t n, struct loss_error *err);
