@@ -91,7 +91,7 @@ VM_INLINE void softmax_fetch(const struct softmax *s, size_t i, bool wide)
 }
 
 /* The sum of the exponentials of a chunk, and themselves into e where `keep`. */
-VM_INLINE double softmax_exps(struct softmax *s, const void *z, size_t n, bool keep, bool wide)
+VM_INLINE double softmax_exps_body(struct softmax *s, const void *z, size_t n, bool keep, bool wide)
 {
     struct lanes sum = lanes_of(0.0);
     const double base = s->base;
@@ -116,6 +116,22 @@ VM_INLINE double softmax_exps(struct softmax *s, const void *z, size_t n, bool k
         }
     }
     return lanes_sum(sum);
+}
+
+/* Not inlined: the longest loops there are would else be compiled a dozen times. */
+__attribute__((noinline, unused)) static double softmax_exps_f32(struct softmax *s, const void *z, size_t n, bool keep)
+{
+    return keep ? softmax_exps_body(s, z, n, true, false) : softmax_exps_body(s, z, n, false, false);
+}
+
+__attribute__((noinline, unused)) static double softmax_exps_f64(struct softmax *s, const void *z, size_t n)
+{
+    return softmax_exps_body(s, z, n, true, true);
+}
+
+VM_INLINE double softmax_exps(struct softmax *s, const void *z, size_t n, bool keep, bool wide)
+{
+    return wide ? softmax_exps_f64(s, z, n) : softmax_exps_f32(s, z, n, keep);
 }
 
 /* The sum of the kept exponentials but one of the maximum. */
@@ -301,11 +317,7 @@ VM_INLINE void softmax_read(struct softmax *s, const void *z, const void *y, str
         const void *from = softmax_from(z, first, wide);
         s->next[0] = (const char *)((uintptr_t)from + n * (wide ? sizeof(double) : sizeof(float)));
         s->next[1] = y == NULL ? s->next[0] : softmax_from(y, first + n, wide);
-        if (keep) {
-            softmax_add_chunk(s, from, n, true, wide);
-        } else {
-            softmax_add_chunk(s, from, n, false, wide);
-        }
+        softmax_add_chunk(s, from, n, keep, wide);
         if (leaves) {
             s->top[first / ROW_CHUNK] = s->max;
             softmax_scale(s->e, wide ? 1.0 : SOFTMAX_RAISED, n, softmax_place(grad, first, wide), wide);
