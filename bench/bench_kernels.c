@@ -4,10 +4,10 @@
  *
  *     bench_kernels [part of a label]
  *
- * A figure is a whole loss_compute of float32: kernels, exact totals, and the memory of the answer. First the shapes that
- * other libraries are measured on, without the array of losses, in milliseconds and relative to a memcpy of the
- * logits or predictions on as many threads; then every loss of the catalogue on four million elements, in GB/s of inputs
- * read and of losses and gradients written. A new loss is measured by being in the table.
+ * A figure is a whole loss_compute of float32: kernels, exact totals, and the memory of the answer. First the shapes
+ * that other libraries are measured on, without the array of losses, in milliseconds and relative to a memcpy of the
+ * logits or predictions on as many threads; then every loss of the catalogue on four million elements, in GB/s of
+ * inputs read and of losses and gradients written. A new loss is measured by being in the table.
  */
 #include <math.h>
 #include <omp.h>

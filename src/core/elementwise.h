@@ -7,9 +7,9 @@
  *     VM_INLINE struct point point(double y, double p, const double *k, bool wide) { return (struct point){...}; }
  *     LOSS__ELEMENTWISE(huber_loss, point);
  *
- * with labels as its first input, predictions or logits as its second, k[i] its parameter i, and `wide` true for float64.
- * The loops for loss alone and for each choice of gradients are made from that; derivatives nobody asked for are not
- * computed.
+ * with labels as its first input, predictions or logits as its second, k[i] its parameter i, and `wide` true for
+ * float64. The loops for loss alone and for each choice of gradients are made from that; derivatives nobody asked for
+ * are not computed.
  */
 #ifndef LOSS__ELEMENTWISE_H
 #define LOSS__ELEMENTWISE_H

@@ -2,10 +2,10 @@
  *
  * sum_kernels.c - adding many numbers to an exact sum at the pace of memory.
  *
- * A run of up to 512 numbers is cut, all at the same places, into pieces of 51 bits. Adding 1.5 * 2^(52 + e) to a number
- * below 2^(51 + e) rounds it to a multiple of 2^e, and leaves that multiple in the low bits of the sum: so whole numbers
- * are added, which is exact in any order, and what the cut left over is cut again 51 bits further down. With the largest
- * magnitude below 2^(K + 1) the first cut is at e = K - 50. All is in vector registers.
+ * A run of up to 512 numbers is cut, all at the same places, into pieces of 51 bits. Adding 1.5 * 2^(52 + e) to a
+ * number below 2^(51 + e) rounds it to a multiple of 2^e, and leaves that multiple in the low bits of the sum: so
+ * whole numbers are added, which is exact in any order, and what the cut left over is cut again 51 bits further down.
+ * With the largest magnitude below 2^(K + 1) the first cut is at e = K - 50. All is in vector registers.
  *
  * Of floats it is known beforehand, from the smallest exponent, how many cuts it takes. Of doubles three are tried, and
  * it is tested that nothing is left. What fails (a range too wide, numbers near the ends of the doubles or beyond) goes

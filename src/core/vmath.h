@@ -132,9 +132,9 @@ VM_INLINE double vm_exp_hilo(double hi, double lo)
     return p * scale * other_scale;
 }
 
-/* exp(x) for x <= 0 to 2^-33 of its value, which is what a float32 result needs, at less than half the price: exactly 1
- * for 0, and above 0 where the true value is below 3e-308. NaN for a NaN that was a float. x*log2(e) is a whole number k
- * and an f of at most a half; 2^f is the fourth power of 2^(f/4), for which a short polynomial does. */
+/* exp(x) for x <= 0 to 2^-33 of its value, which is what a float32 result needs, at less than half the price: exactly
+ * 1 for 0, and above 0 where the true value is below 3e-308. NaN for a NaN that was a float. x*log2(e) is a whole
+ * number k and an f of at most a half; 2^f is the fourth power of 2^(f/4), for which a short polynomial does. */
 VM_INLINE double vm_exp_brief(double x)
 {
     x = x < -708.0 ? -708.0 : x; /* 2^k is a normal number, so that k can be added to the exponent */

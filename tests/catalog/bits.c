@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bits.c - a fingerprint of the bits of every loss, one line a case: the same on any machine. Needs nothing but libloss,
- * so that it can be built for another processor.
+ * bits.c - a fingerprint of the bits of every loss, one line a case: the same on any machine. Needs nothing but
+ * libloss, so that it can be built for another processor.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -48,8 +48,9 @@ VM_INLINE void *softmax_place(void *x, size_t i, bool wide)
     return (char *)x + i * (wide ? sizeof(double) : sizeof(float));
 }
 
-/* The largest of n numbers. Maxima of whole numbers are what a compiler may take in any order and so in vectors: floats
- * are ordered by their bits, once those of the negative ones are reversed. A NaN may come out as the largest, or not. */
+/* The largest of n numbers. Maxima of whole numbers are what a compiler may take in any order and so in vectors:
+ * floats are ordered by their bits, once those of the negative ones are reversed. A NaN may come out as the largest,
+ * or not. */
 VM_INLINE double softmax_largest_f32(const float *restrict z, size_t n)
 {
     int32_t most = INT32_MIN;

@@ -114,8 +114,8 @@ struct narrow {
     double e[NARROW][LANES];
 };
 
-/* Loops over a known number of lanes with little in them are unrolled to scalar code before they are vectorised; so here
- * vectors say that they are. Half the lanes are as many doubles as the widest machine has in one. */
+/* Loops over a known number of lanes with little in them are unrolled to scalar code before they are vectorised; so
+ * here vectors say that they are. Half the lanes are as many doubles as the widest machine has in one. */
 enum { HALF = LANES / 2 };
 typedef double narrow_half __attribute__((vector_size(HALF * sizeof(double))));
 typedef float narrow_half_floats __attribute__((vector_size(HALF * sizeof(float))));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_exact.c - the sums of losses, as rounded to float32 and before that, have the same state however a batch is split
- * or ordered, on any number of threads and any instruction set, and it is that of adding one loss after the other.
+ * test_exact.c - the sums of losses, as rounded to float32 and before that, have the same state however a batch is
+ * split or ordered, on any number of threads and any instruction set, and it is that of adding one loss after the
+ * other.
  */
 #include <float.h>
 #include <math.h>
