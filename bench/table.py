@@ -170,11 +170,12 @@ def machine_rows(f):
         for label, value in kernels.items():
             if label.endswith(suffix):
                 yield Row("machine", f"{label.removesuffix(suffix)}: {what}", reach, None, value)
-    for order, what, reach in (("first", "dtype known before the tensors", 1.1), ("last", "dtype behind them", 2.1)):
-        found = [(label, value) for label, value in f.of.get("bench_memory", {}).items()
-                 if label.endswith(f"dtype {order}")]
+    for dtype, order, what, reach in (("float32", "first", "dtype before the tensors", 1.1),
+                                      ("float32", "last", "dtype float32 behind them", 2.1),
+                                      ("float64", "last", "dtype float64 behind them", 2.1)):
+        found = [value for label, value in f.of.get("bench_memory", {}).items() if label.endswith(f"{dtype} told {order}")]
         yield Row("machine", f"memory of a 100 MB call to its arrays, {what}", reach, None,
-                  found[0][1] if found else None, lower=True)
+                  found[0] if found else None, lower=True)
     alone = f.get("bench_mixed", "small calls alone, p99")
     for what in ("losses", "gradients"):
         yield Row("machine", f"p99 of small calls beside 100 MB calls ({what})", 10, None,
