@@ -146,6 +146,7 @@ loss_status registry_add_all(struct registry *r, const struct registry_add *adds
         assert(is_name(adds[i].registry) && is_name(adds[i].name) && is_name(adds[i].collection));
         assert(adds[i].step >= 0 && adds[i].step <= REGISTRY_STEP_MAX);
         assert(adds[i].dtype != NULL && adds[i].reduction != NULL);
+        assert(adds[i].tally == NULL || adds[i].dtype[0] != '\0');
     }
     LOSS_TRY(check_key(key->key, err));
     return r->store->ops->add(r->store, adds, n, key, now(r), arena, out, err);

@@ -16,6 +16,7 @@
 #include <loss/arena.h>
 #include <loss/error.h>
 #include <loss/sum.h>
+#include <registry/tally.h>
 
 #define REGISTRY_NAME_MAX 512
 #define REGISTRY_STEP_MAX 9007199254740992 /* 2^53 */
@@ -52,9 +53,10 @@ struct registry_entry {
     const char *name, *collection;
     double loss;
     int64_t step;
-    const char *dtype, *reduction; /* "" where it was added by hand */
-    int64_t added_at;              /* microseconds since 1970 */
-    uint64_t order;                /* grows with adding, unique in the registry */
+    const char *dtype, *reduction;      /* "" where it was added by hand */
+    int64_t added_at, updated_at;       /* microseconds since 1970; they differ where batches were merged */
+    const struct registry_tally *tally; /* what accumulates; NULL: added plainly */
+    uint64_t order;                     /* grows with adding, unique in the registry */
 };
 
 struct registry_add {
@@ -62,6 +64,7 @@ struct registry_add {
     double loss;
     int64_t step;
     const char *dtype, *reduction;
+    const struct registry_tally *tally; /* merge it into the entry of that name; NULL: add an entry */
     struct registry_key key;
 };
 
@@ -71,8 +74,9 @@ loss_status registry_check_name(const char *name, size_t n, const char *pointer,
 
 /* Add an entry; its name gets the first of _1, _2, … that is free where it is taken in that step. Creates the
  * registry. Strings of *out lie in `arena`. The same key and fingerprint again: *out is the first one's, nothing is
- * added. The caller has checked the names and the step.
- * err  LOSS_IDEMPOTENCY_CONFLICT, LOSS_INVALID_PARAMETER (no key at all), LOSS_INVALID_NAME (no room for the suffix),
+ * added. With a tally the entry of that very name takes the batch in, and is made where there is none.
+ * The caller has checked the names and the step.
+ * err  LOSS_IDEMPOTENCY_CONFLICT, LOSS_ACCUMULATE_CONFLICT (the entry is a plain one, or of something else), LOSS_INVALID_PARAMETER (no key at all), LOSS_INVALID_NAME (no room for the suffix),
  *      LOSS_STORE_UNAVAILABLE, LOSS_OVERLOADED */
 loss_status registry_add(struct registry *r, const struct registry_add *add, struct loss_arena *arena,
                          struct registry_entry *out, struct loss_error *err);

@@ -3,6 +3,7 @@
  * store.c - what all stores share: when a registry ends, how names get suffixes, and their common failures.
  */
 #include <inttypes.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,6 +46,34 @@ bool store_suffix_of(const char *name, size_t *length, uint64_t *number)
     return true;
 }
 
+static loss_status conflict(struct loss_error *err, const char *name, const char *what, const char *there,
+                            const char *here)
+{
+    return loss_fail(err, LOSS_ACCUMULATE_CONFLICT, "/name",
+                     "the entry \"%.200s\" accumulates %s %.300s, this batch is of %.300s", name, what, there, here);
+}
+
+loss_status store_check_merge(const struct registry_entry *entry, const struct registry_add *add,
+                              struct loss_error *err)
+{
+    if (entry->tally == NULL) {
+        return loss_fail(err, LOSS_ACCUMULATE_CONFLICT, "/name",
+                         "the entry \"%.200s\" was added plainly, and takes no batches", entry->name);
+    }
+    const struct {
+        const char *what, *there, *here;
+    } same[] = {{"the loss", entry->tally->what, add->tally->what},
+                {"with the reduction", entry->reduction, add->reduction},
+                {"in", entry->dtype, add->dtype},
+                {"in the collection", entry->collection, add->collection}};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        if (strcmp(same[i].there, same[i].here) != 0) {
+            return conflict(err, entry->name, same[i].what, same[i].there, same[i].here);
+        }
+    }
+    return LOSS_OK;
+}
+
 static const char *copy_string(struct loss_arena *arena, const char *s)
 {
     return loss_arena_copy(arena, s, strlen(s));
@@ -60,6 +89,13 @@ loss_status store_entry_copy(struct loss_arena *arena, const struct registry_ent
     copy.reduction = copy_string(arena, from->reduction);
     if (copy.name == NULL || copy.collection == NULL || copy.dtype == NULL || copy.reduction == NULL) {
         return store_fail_memory(err);
+    }
+    if (from->tally != NULL) {
+        void *memory = loss_arena_alloc(arena, tally_size(from->tally), alignof(struct registry_tally));
+        if (memory == NULL) {
+            return store_fail_memory(err);
+        }
+        copy.tally = tally_place(memory, from->tally);
     }
     *to = copy;
     return LOSS_OK;

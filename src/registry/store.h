@@ -44,9 +44,10 @@ struct store_ops {
     loss_status (*ready)(struct store *s, struct loss_error *err);
 
     /* Add all `n` entries or none, each under the free name next to its own, creating registries that are missing.
+     * One with a tally is merged into the entry of its name, where there is one (store_check_merge).
      * The strings of `out` lie in `arena`. key->key not NULL: if the key is known, `out` is what was added under it
      * then, and nothing is added now; else it is kept with these entries. The `key` inside of `adds` is not read.
-     * err  LOSS_IDEMPOTENCY_CONFLICT, LOSS_INVALID_NAME (no room for a suffix), LOSS_STORE_UNAVAILABLE,
+     * err  LOSS_IDEMPOTENCY_CONFLICT, LOSS_ACCUMULATE_CONFLICT, LOSS_INVALID_NAME (no room for a suffix), LOSS_STORE_UNAVAILABLE,
      *      LOSS_OVERLOADED */
     loss_status (*add)(struct store *s, const struct registry_add *adds, size_t n, const struct registry_key *key,
                        int64_t now, struct loss_arena *arena, struct registry_entry *out, struct loss_error *err);
@@ -84,7 +85,12 @@ loss_status store_suffixed(const char *base, uint64_t number, char name[REGISTRY
 /* The other way round: true if `name` is what store_suffixed makes of its first *length bytes and *number. */
 bool store_suffix_of(const char *name, size_t *length, uint64_t *number);
 
-/* Copy with its strings into `arena`. err  LOSS_OVERLOADED */
+/* May this batch go into that entry?
+ * err  LOSS_ACCUMULATE_CONFLICT: what is another one */
+loss_status store_check_merge(const struct registry_entry *entry, const struct registry_add *add,
+                              struct loss_error *err);
+
+/* Copy with its strings and tally into `arena`. err  LOSS_OVERLOADED */
 loss_status store_entry_copy(struct loss_arena *arena, const struct registry_entry *from, struct registry_entry *to,
                              struct loss_error *err);
 

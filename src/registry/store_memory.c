@@ -8,6 +8,7 @@
  */
 #include <pthread.h>
 #include <search.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ struct vector {
 /* What trees hold begins with its name. */
 struct memory_entry {
     struct registry_entry e; /* its strings are in text */
+    void *tally;             /* the block of e.tally */
     bool picked;
     char text[];
 };
@@ -151,12 +153,29 @@ static struct memory_entry *entry_new(const struct registry_entry *from)
         char *end = entry->text;
         entry->e = *from;
         entry->picked = false;
+        entry->tally = NULL;
         entry->e.name = place_string(&end, from->name);
         entry->e.collection = place_string(&end, from->collection);
         entry->e.dtype = place_string(&end, from->dtype);
         entry->e.reduction = place_string(&end, from->reduction);
     }
+    if (entry != NULL && from->tally != NULL) {
+        entry->tally = malloc(tally_size(from->tally));
+        if (entry->tally == NULL) {
+            free(entry);
+            return NULL;
+        }
+        entry->e.tally = tally_place(entry->tally, from->tally);
+    }
     return entry;
+}
+
+static void entry_free(struct memory_entry *entry)
+{
+    if (entry != NULL) {
+        free(entry->tally);
+        free(entry);
+    }
 }
 
 /* Its entries are the registry's to free. */
@@ -174,7 +193,7 @@ static void registry_free(struct memory_registry *r)
         step_free(r->steps.at[i]);
     }
     for (size_t i = 0; i < r->entries.count; i++) {
-        free(r->entries.at[i]);
+        entry_free(r->entries.at[i]);
     }
     free(r->steps.at);
     free(r->entries.at);
@@ -184,7 +203,7 @@ static void registry_free(struct memory_registry *r)
 static void key_free(struct memory_key *k)
 {
     for (size_t i = 0; k->entries != NULL && i < k->n; i++) {
-        free(k->entries[i]);
+        entry_free(k->entries[i]);
     }
     free(k->entries);
     free(k);
@@ -384,10 +403,46 @@ static loss_status link_entry(struct memory_registry *r, struct memory_step *ste
     return LOSS_OK;
 }
 
+/* An entry as it was before a batch was merged into it. */
+struct undo {
+    struct memory_entry *merged; /* NULL: nothing was merged, an entry was added */
+    struct registry_entry e;
+    void *tally;
+};
+
+static loss_status merge(struct memory_entry *entry, const struct registry_add *add, int64_t now, struct undo *undo,
+                         struct loss_arena *arena, struct registry_entry *out, struct loss_error *err)
+{
+    LOSS_TRY(store_check_merge(&entry->e, add, err));
+    void *memory = malloc(tally_size(entry->e.tally));
+    if (memory == NULL) {
+        return store_fail_memory(err);
+    }
+    struct registry_tally *tally = tally_place(memory, entry->e.tally);
+    struct registry_entry e = entry->e;
+    tally_merge(tally, add->tally);
+    e.tally = tally;
+    e.loss = tally_loss(tally, e.reduction, e.dtype);
+    e.updated_at = now;
+    loss_status status = store_entry_copy(arena, &e, out, err);
+    if (status != LOSS_OK) {
+        free(memory);
+        return status;
+    }
+    *undo = (struct undo){.merged = entry, .e = entry->e, .tally = entry->tally};
+    entry->e = e;
+    entry->tally = memory;
+    return LOSS_OK;
+}
+
 static loss_status add_to_step(struct memory_store *m, struct memory_registry *r, struct memory_step *step,
-                               const struct registry_add *add, int64_t now, struct loss_arena *arena,
+                               const struct registry_add *add, int64_t now, struct undo *undo, struct loss_arena *arena,
                                struct registry_entry *out, struct loss_error *err)
 {
+    struct memory_entry *same = add->tally != NULL ? tree_find(&step->names, add->name) : NULL;
+    if (same != NULL) {
+        return merge(same, add, now, undo, arena, out, err);
+    }
     char name[REGISTRY_NAME_MAX + 1];
     LOSS_TRY(free_name(step, add->name, name, err));
     struct registry_entry e = {.name = name,
@@ -397,6 +452,8 @@ static loss_status add_to_step(struct memory_store *m, struct memory_registry *r
                                .dtype = add->dtype,
                                .reduction = add->reduction,
                                .added_at = now,
+                               .updated_at = now,
+                               .tally = add->tally,
                                .order = m->last_order + 1};
     LOSS_TRY(store_entry_copy(arena, &e, out, err));
     struct memory_entry *entry = entry_new(&e);
@@ -405,14 +462,14 @@ static loss_status add_to_step(struct memory_store *m, struct memory_registry *r
     }
     loss_status status = link_entry(r, step, entry, err);
     if (status != LOSS_OK) {
-        free(entry);
+        entry_free(entry);
         return status;
     }
     m->last_order++;
     return LOSS_OK;
 }
 
-static loss_status add_one(struct memory_store *m, const struct registry_add *add, int64_t now,
+static loss_status add_one(struct memory_store *m, const struct registry_add *add, int64_t now, struct undo *undo,
                            struct loss_arena *arena, struct registry_entry *out, struct loss_error *err)
 {
     struct memory_registry *r = find_or_make(m, add->registry, now);
@@ -420,22 +477,30 @@ static loss_status add_one(struct memory_store *m, const struct registry_add *ad
     if (step == NULL) {
         return store_fail_memory(err);
     }
-    loss_status status = add_to_step(m, r, step, add, now, arena, out, err);
+    loss_status status = add_to_step(m, r, step, add, now, undo, arena, out, err);
     drop_step_if_empty(r, step);
     return status;
 }
 
 /* Take back the last `n` adds, newest first, and all registries that are fresh. */
-static void take_back(struct memory_store *m, const struct registry_add *adds, size_t n, int64_t now)
+static void take_back(struct memory_store *m, const struct registry_add *adds, const struct undo *undo, size_t n,
+                      int64_t now)
 {
     for (size_t i = n; i-- > 0;) {
+        struct memory_entry *merged = undo[i].merged;
+        if (merged != NULL) {
+            free(merged->tally);
+            merged->e = undo[i].e;
+            merged->tally = undo[i].tally;
+            continue;
+        }
         size_t place;
         struct memory_registry *r = find(m, adds[i].registry, now, &place);
         struct memory_step *step = find_step(r, adds[i].step);
         struct memory_entry *entry = r->entries.at[--r->entries.count];
         step->entries.count--;
         release_name(step, entry);
-        free(entry);
+        entry_free(entry);
         drop_step_if_empty(r, step);
     }
     for (size_t i = m->registries.count; i-- > 0;) {
@@ -519,20 +584,26 @@ static loss_status add_locked(struct memory_store *m, const struct registry_add 
     if (known != NULL) {
         return answer_again(known, key, n, arena, out, err);
     }
+    struct undo *undo = loss_arena_alloc(arena, n * sizeof *undo, alignof(struct undo));
+    if (undo == NULL) {
+        return store_fail_memory(err);
+    }
+    memset(undo, 0, n * sizeof *undo);
     loss_status status = LOSS_OK;
     size_t done = 0;
     while (done < n && status == LOSS_OK) {
-        status = add_one(m, &adds[done], now, arena, &out[done], err);
+        status = add_one(m, &adds[done], now, &undo[done], arena, &out[done], err);
         done += status == LOSS_OK;
     }
     if (status == LOSS_OK && key->key != NULL) {
         status = keep_key(m, key, out, n, now, err);
     }
     if (status != LOSS_OK) {
-        take_back(m, adds, done, now);
+        take_back(m, adds, undo, done, now);
         return status;
     }
     for (size_t i = 0; i < n; i++) {
+        free(undo[i].tally);
         touch(m, adds[i].registry, now);
     }
     return LOSS_OK;
@@ -643,7 +714,7 @@ static uint64_t keep_unpicked(struct vector *v, struct memory_step *step)
         } else if (step != NULL) {
             release_name(step, entry);
         } else {
-            free(entry);
+            entry_free(entry);
         }
     }
     uint64_t removed = v->count - kept;

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdalign.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,12 +82,18 @@ static const char *const migrations[] = {
     "  id         INTEGER PRIMARY KEY,"
     "  filler     BLOB NOT NULL"
     ") STRICT;",
+    /* What accumulates: its exact state (tally.c), and when the last batch came; 0: never a second one. */
+    "ALTER TABLE entries ADD COLUMN tally BLOB;"
+    "ALTER TABLE entries ADD COLUMN merged_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE key_entries ADD COLUMN tally BLOB;"
+    "ALTER TABLE key_entries ADD COLUMN merged_at INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define N_MIGRATIONS ((int)(sizeof migrations / sizeof *migrations))
 
 /* The columns that read_entry and read_info take. A registry's end is store_end_of, with ?2 for the default ttl. */
-#define ENTRY_COLUMNS "id, step, name, collection, loss_bits, dtype, reduction, added_at"
+#define ENTRY_FIELDS "step, name, collection, loss_bits, dtype, reduction, added_at, tally, merged_at"
+#define ENTRY_COLUMNS "id, " ENTRY_FIELDS
 #define INFO_COLUMNS                                                                                                   \
     "name, ttl, updated_at, (SELECT count(*) FROM entries WHERE registry = r.id),"                                     \
     "(SELECT count(DISTINCT step) FROM entries WHERE registry = r.id),"                                                \
@@ -110,8 +117,8 @@ static const char *const migrations[] = {
     X(COUNT_ENTRIES, "SELECT count(*) FROM entries WHERE registry = ?1")                                               \
     X(LATEST_STEP, "SELECT max(step) FROM entries WHERE registry = ?1")                                                \
     X(FIND_NAME, "SELECT 1 FROM entries WHERE registry = ?1 AND step = ?2 AND name = ?3")                              \
-    X(ADD_ENTRY, "INSERT INTO entries (registry, step, name, collection, loss_bits, dtype, reduction, added_at)"       \
-                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                                           \
+    X(ADD_ENTRY, "INSERT INTO entries (registry, " ENTRY_FIELDS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)")    \
+    X(MERGE_ENTRY, "UPDATE entries SET loss_bits = ?2, tally = ?3, merged_at = ?4 WHERE id = ?1")                      \
     X(REMOVE_ENTRY, "DELETE FROM entries WHERE id = ?1")                                                               \
     X(SCAN_ALL, "SELECT " ENTRY_COLUMNS " FROM entries INDEXED BY entries_of_registry"                                 \
                 " WHERE registry = ?1 AND id > ?3"                                                                     \
@@ -130,10 +137,9 @@ static const char *const migrations[] = {
     X(ADD_KEY, "INSERT INTO keys (key, fingerprint, created_at) VALUES (?1, ?2, ?3)")                                  \
     X(DROP_KEY, "DELETE FROM keys WHERE id = ?1")                                                                      \
     X(EXPIRE_KEYS, "DELETE FROM keys WHERE created_at <= ?1")                                                          \
-    X(ADD_KEY_ENTRY, "INSERT INTO key_entries (key, position, entry, step, name, collection, loss_bits, dtype,"        \
-                     " reduction, added_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                         \
-    X(KEY_ENTRIES, "SELECT entry, step, name, collection, loss_bits, dtype, reduction, added_at"                       \
-                   " FROM key_entries WHERE key = ?1 ORDER BY position")
+    X(ADD_KEY_ENTRY, "INSERT INTO key_entries (key, position, entry, " ENTRY_FIELDS ")"                                \
+                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                                    \
+    X(KEY_ENTRIES, "SELECT entry, " ENTRY_FIELDS " FROM key_entries WHERE key = ?1 ORDER BY position")
 
 enum statement {
 #define STATEMENT_ENUM(id, sql) SQL_##id,
@@ -153,8 +159,9 @@ struct sqlite_store {
     pthread_mutex_t lock; /* guards all below, and the transaction */
     sqlite3 *db;
     sqlite3_stmt *statement[N_STATEMENTS];
-    int lock_file; /* -1: not open */
-    bool failed;   /* the last write did: ready tries one before it says yes */
+    struct registry_tally tally; /* of the row that was read last */
+    int lock_file;               /* -1: not open */
+    bool failed;                 /* the last write did: ready tries one before it says yes */
 };
 
 static struct sqlite_store *sqlite_of(struct store *s)
@@ -180,7 +187,30 @@ static loss_status fail(const struct sqlite_store *s, int rc, struct loss_error 
     }
 }
 
-/* How a statement's parameters are given: one letter each. i int64_t, s string or NULL, f a 32-byte fingerprint.
+/* A tally's stored form. */
+struct blob {
+    unsigned char *bytes; /* NULL: none */
+    size_t n;
+};
+
+static loss_status blob_of(const struct registry_tally *t, struct loss_arena *arena, struct blob *blob,
+                           struct loss_error *err)
+{
+    *blob = (struct blob){0};
+    if (t == NULL) {
+        return LOSS_OK;
+    }
+    blob->n = tally_bytes(t);
+    blob->bytes = loss_arena_alloc(arena, blob->n, 1);
+    if (blob->bytes == NULL) {
+        return store_fail_memory(err);
+    }
+    tally_store(t, blob->bytes);
+    return LOSS_OK;
+}
+
+/* How a statement's parameters are given: one letter each. i int64_t, s string or NULL, f a 32-byte fingerprint,
+ * b a struct blob's address.
  * What is bound must live until the statement is done. */
 static loss_status bind(const struct sqlite_store *s, sqlite3_stmt *q, const char *types, va_list values,
                         struct loss_error *err)
@@ -191,6 +221,9 @@ static loss_status bind(const struct sqlite_store *s, sqlite3_stmt *q, const cha
             rc = sqlite3_bind_int64(q, i + 1, va_arg(values, int64_t));
         } else if (types[i] == 's') {
             rc = sqlite3_bind_text(q, i + 1, va_arg(values, const char *), -1, SQLITE_STATIC);
+        } else if (types[i] == 'b') {
+            const struct blob *blob = va_arg(values, const struct blob *);
+            rc = sqlite3_bind_blob(q, i + 1, blob->bytes, (int)blob->n, SQLITE_STATIC);
         } else {
             rc = sqlite3_bind_blob(q, i + 1, va_arg(values, const unsigned char *), 32, SQLITE_STATIC);
         }
@@ -263,10 +296,30 @@ static double double_of(int64_t bits)
     return v;
 }
 
-/* The row's entry; its strings live until the next step. */
-static loss_status read_entry(sqlite3_stmt *q, struct registry_entry *e, struct loss_error *err)
+/* The row's tally, or NULL. */
+static loss_status read_tally(struct sqlite_store *s, sqlite3_stmt *q, int column, const struct registry_tally **tally,
+                              struct loss_error *err)
+{
+    *tally = NULL;
+    if (sqlite3_column_type(q, column) == SQLITE_NULL) {
+        return LOSS_OK;
+    }
+    const unsigned char *bytes = sqlite3_column_blob(q, column);
+    if (bytes == NULL) {
+        return store_fail_memory(err);
+    }
+    if (tally_load(&s->tally, bytes, (size_t)sqlite3_column_bytes(q, column)) != 0) {
+        return loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "the store's file has sums that lossd did not write");
+    }
+    *tally = &s->tally;
+    return LOSS_OK;
+}
+
+/* The row's entry; its strings and tally live until the next step. */
+static loss_status read_entry(struct sqlite_store *s, sqlite3_stmt *q, struct registry_entry *e, struct loss_error *err)
 {
     bool short_of_memory = false;
+    int64_t merged_at = sqlite3_column_int64(q, 9);
     *e = (struct registry_entry){.order = (uint64_t)sqlite3_column_int64(q, 0),
                                  .step = sqlite3_column_int64(q, 1),
                                  .name = text_of(q, 2, &short_of_memory),
@@ -275,14 +328,15 @@ static loss_status read_entry(sqlite3_stmt *q, struct registry_entry *e, struct 
                                  .dtype = text_of(q, 5, &short_of_memory),
                                  .reduction = text_of(q, 6, &short_of_memory),
                                  .added_at = sqlite3_column_int64(q, 7)};
-    return short_of_memory ? store_fail_memory(err) : LOSS_OK;
+    e->updated_at = merged_at != 0 ? merged_at : e->added_at;
+    return short_of_memory ? store_fail_memory(err) : read_tally(s, q, 8, &e->tally, err);
 }
 
 static loss_status next_entry(struct sqlite_store *s, sqlite3_stmt *q, bool *row, struct registry_entry *e,
                               struct loss_error *err)
 {
     LOSS_TRY(next_row(s, q, row, err));
-    return *row ? read_entry(q, e, err) : LOSS_OK;
+    return *row ? read_entry(s, q, e, err) : LOSS_OK;
 }
 
 static loss_status read_info(sqlite3_stmt *q, struct registry_info *info, struct loss_error *err)
@@ -461,15 +515,53 @@ static loss_status release_name(struct sqlite_store *s, int64_t registry, const 
     return run(s, SQL_LOWER_SUFFIX, err, "iisi", registry, entry->step, base, (int64_t)number);
 }
 
-static loss_status add_one(struct sqlite_store *s, const struct registry_add *add, int64_t now,
+/* The entry of that very name, copied into `arena`; *found is false where there is none. */
+static loss_status find_entry(struct sqlite_store *s, int64_t registry, const struct registry_add *add,
+                              struct loss_arena *arena, struct registry_entry *entry, bool *found,
+                              struct loss_error *err)
+{
+    sqlite3_stmt *q;
+    struct registry_entry row;
+    *found = false;
+    loss_status status = start(s, SQL_SCAN_NAME, &q, err, "iiiss", registry, add->step, (int64_t)0, NULL, add->name);
+    if (status == LOSS_OK) {
+        status = next_entry(s, q, found, &row, err);
+    }
+    if (status == LOSS_OK && *found) {
+        status = store_entry_copy(arena, &row, entry, err);
+    }
+    done(q);
+    return status;
+}
+
+/* Merge a batch into the entry *out, which is as the file has it. */
+static loss_status merge(struct sqlite_store *s, const struct registry_add *add, int64_t now, struct loss_arena *arena,
+                         struct registry_entry *out, struct loss_error *err)
+{
+    LOSS_TRY(store_check_merge(out, add, err));
+    struct registry_tally *tally = loss_arena_alloc(arena, sizeof *tally, alignof(struct registry_tally));
+    struct blob blob;
+    if (tally == NULL) {
+        return store_fail_memory(err);
+    }
+    *tally = *out->tally;
+    tally_merge(tally, add->tally);
+    out->tally = tally;
+    out->loss = tally_loss(tally, out->reduction, out->dtype);
+    out->updated_at = now;
+    LOSS_TRY(blob_of(tally, arena, &blob, err));
+    return run(s, SQL_MERGE_ENTRY, err, "iibi", (int64_t)out->order, bits_of(out->loss), &blob, now);
+}
+
+static loss_status add_new(struct sqlite_store *s, int64_t registry, const struct registry_add *add, int64_t now,
                            struct loss_arena *arena, struct registry_entry *out, struct loss_error *err)
 {
     char name[REGISTRY_NAME_MAX + 1];
-    int64_t registry;
-    LOSS_TRY(find_or_make(s, add->registry, now, &registry, err));
+    struct blob blob;
     LOSS_TRY(free_name(s, registry, add->step, add->name, name, err));
-    LOSS_TRY(run(s, SQL_ADD_ENTRY, err, "iississi", registry, add->step, name, add->collection, bits_of(add->loss),
-                 add->dtype, add->reduction, now));
+    LOSS_TRY(blob_of(add->tally, arena, &blob, err));
+    LOSS_TRY(run(s, SQL_ADD_ENTRY, err, "iississib", registry, add->step, name, add->collection, bits_of(add->loss),
+                 add->dtype, add->reduction, now, &blob));
     struct registry_entry e = {.name = name,
                                .collection = add->collection,
                                .loss = add->loss,
@@ -477,9 +569,23 @@ static loss_status add_one(struct sqlite_store *s, const struct registry_add *ad
                                .dtype = add->dtype,
                                .reduction = add->reduction,
                                .added_at = now,
+                               .updated_at = now,
+                               .tally = add->tally,
                                .order = (uint64_t)sqlite3_last_insert_rowid(s->db)};
-    LOSS_TRY(run(s, SQL_TOUCH_REGISTRY, err, "ii", registry, now));
     return store_entry_copy(arena, &e, out, err);
+}
+
+static loss_status add_one(struct sqlite_store *s, const struct registry_add *add, int64_t now,
+                           struct loss_arena *arena, struct registry_entry *out, struct loss_error *err)
+{
+    int64_t registry;
+    bool found = false;
+    LOSS_TRY(find_or_make(s, add->registry, now, &registry, err));
+    LOSS_TRY(run(s, SQL_TOUCH_REGISTRY, err, "ii", registry, now));
+    if (add->tally != NULL) {
+        LOSS_TRY(find_entry(s, registry, add, arena, out, &found, err));
+    }
+    return found ? merge(s, add, now, arena, out, err) : add_new(s, registry, add, now, arena, out, err);
 }
 
 /* *id is the key's where it is known and its time has not passed, else 0. */
@@ -531,14 +637,16 @@ static loss_status answer_again(struct sqlite_store *s, int64_t id, const struct
 }
 
 static loss_status keep_key(struct sqlite_store *s, const struct registry_key *key, const struct registry_entry *out,
-                            size_t n, int64_t now, struct loss_error *err)
+                            size_t n, int64_t now, struct loss_arena *arena, struct loss_error *err)
 {
     LOSS_TRY(run(s, SQL_ADD_KEY, err, "sfi", key->key, key->fingerprint, now));
     int64_t id = sqlite3_last_insert_rowid(s->db);
     for (size_t i = 0; i < n; i++) {
-        LOSS_TRY(run(s, SQL_ADD_KEY_ENTRY, err, "iiiississi", id, (int64_t)i, (int64_t)out[i].order, out[i].step,
+        struct blob blob;
+        LOSS_TRY(blob_of(out[i].tally, arena, &blob, err));
+        LOSS_TRY(run(s, SQL_ADD_KEY_ENTRY, err, "iiiississibi", id, (int64_t)i, (int64_t)out[i].order, out[i].step,
                      out[i].name, out[i].collection, bits_of(out[i].loss), out[i].dtype, out[i].reduction,
-                     out[i].added_at));
+                     out[i].added_at, &blob, out[i].updated_at));
     }
     return LOSS_OK;
 }
@@ -557,7 +665,7 @@ static loss_status add_all(struct sqlite_store *s, const struct registry_add *ad
     for (size_t i = 0; i < n; i++) {
         LOSS_TRY(add_one(s, &adds[i], now, arena, &out[i], err));
     }
-    return key->key != NULL ? keep_key(s, key, out, n, now, err) : LOSS_OK;
+    return key->key != NULL ? keep_key(s, key, out, n, now, arena, err) : LOSS_OK;
 }
 
 static loss_status sqlite_add(struct store *store, const struct registry_add *adds, size_t n,

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <nettle/sha2.h>
+
 #include <text/json_write.h>
 
 #define FIELD_NAME(name) #name,
@@ -236,14 +238,11 @@ static loss_status check_fields(const struct call *call, struct loss_error *err)
 
 static loss_status check_registry(struct call *call, struct loss_error *err)
 {
-    if (call->accumulate) {
-        return loss_fail(err, LOSS_INVALID_PARAMETER, "/accumulate",
-                         "this server does not merge batches into one entry yet; leave accumulate out");
-    }
     if (call->registry == NULL) {
         const char *without = call->name != NULL         ? "name"
                               : call->collection != NULL ? "collection"
                               : call->step >= 0          ? "step"
+                              : call->accumulate         ? "accumulate"
                                                          : NULL;
         char pointer[16];
         if (without == NULL) {
@@ -251,7 +250,7 @@ static loss_status check_registry(struct call *call, struct loss_error *err)
         }
         snprintf(pointer, sizeof pointer, "/%s", without);
         return loss_fail(err, LOSS_INVALID_PARAMETER, pointer,
-                         "%s says where in a registry the loss goes, but no registry was named", without);
+                         "%s is about an entry of a registry, but no registry was named", without);
     }
     LOSS_TRY(registry_check_name(call->registry, strlen(call->registry), "/registry", err));
     if (call->name != NULL) {
@@ -264,7 +263,73 @@ static loss_status check_registry(struct call *call, struct loss_error *err)
         return loss_fail(err, LOSS_NOT_SCALAR, "/reduction",
                          "a registry keeps scalars: with a registry, reduction must not be none");
     }
+    if (call->accumulate && call->loss.desc->samples_meet) {
+        return loss_fail(err, LOSS_NOT_ACCUMULABLE, "/accumulate",
+                         "%s of a whole does not follow from that of its batches", call->loss.desc->name);
+    }
     return LOSS_OK;
+}
+
+/* A vector may be long: its digest stands for it. */
+static void write_vector(struct json_out *o, const struct loss_tensor *t)
+{
+    static const char hex[] = "0123456789abcdef";
+    struct sha256_ctx digest;
+    unsigned char bytes[SHA256_DIGEST_SIZE];
+    char text[2 * SHA256_DIGEST_SIZE + 1];
+    sha256_init(&digest);
+    sha256_update(&digest, t->count * loss_dtype_size(t->dtype), t->data);
+    sha256_digest(&digest, sizeof bytes, bytes);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        text[2 * i] = hex[bytes[i] >> 4];
+        text[2 * i + 1] = hex[bytes[i] & 15];
+    }
+    text[2 * sizeof bytes] = '\0';
+    json_out_open(o, '[');
+    json_out_string(o, loss_dtype_name(t->dtype));
+    json_out_u64(o, t->count);
+    json_out_string(o, text);
+    json_out_close(o, ']');
+}
+
+static void write_param(struct json_out *o, const struct loss_param *param, const struct loss_param_value *value)
+{
+    json_out_key(o, param->name);
+    if (value->vector.data != NULL) {
+        write_vector(o, &value->vector);
+    } else if (value->n_axes > 0) {
+        json_out_open(o, '[');
+        for (int i = 0; i < value->n_axes; i++) {
+            json_out_f64(o, value->axes[i]);
+        }
+        json_out_close(o, ']');
+    } else if (param->type == LOSS_WORD) {
+        json_out_string(o, param->words[(int)value->number]);
+    } else {
+        json_out_f64(o, value->number);
+    }
+}
+
+const char *call_what(const struct call *call, struct loss_arena *arena)
+{
+    const struct loss_desc *desc = call->loss.desc;
+    struct json_out o;
+    json_out_init(&o, arena);
+    json_out_open(&o, '{');
+    json_out_key(&o, desc->name);
+    json_out_open(&o, '{');
+    for (int i = 0; desc->params[i].name != NULL; i++) {
+        if (call->loss.param[i].given) {
+            write_param(&o, &desc->params[i], &call->loss.param[i]);
+        }
+    }
+    if (call->loss.weights_mask) {
+        json_out_key(&o, "weights_mask");
+        json_out_u64(&o, 1);
+    }
+    json_out_close(&o, '}');
+    json_out_close(&o, '}');
+    return o.failed ? NULL : loss_arena_copy(arena, o.data, o.size);
 }
 
 loss_status call_check(struct call *call, struct loss_error *err)

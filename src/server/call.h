@@ -81,9 +81,12 @@ loss_status call_parse_dtype(const char *word, const char *pointer, loss_dtype *
 void call_want_gradients(struct call *call);
 loss_status call_want_gradient(struct call *call, const char *name, const char *pointer, struct loss_error *err);
 
+/* The loss with its parameters as they are, the same for calls whose batches may be merged; NULL: no memory. */
+const char *call_what(const struct call *call, struct loss_arena *arena);
+
 /* What every format checks once the fields are there.
  * err  LOSS_MISSING_FIELD: an input or a required parameter; LOSS_INVALID_PARAMETER: registry fields without a
- *      registry, accumulate; LOSS_INVALID_NAME; LOSS_NOT_SCALAR "/reduction" */
+ *      registry; LOSS_INVALID_NAME; LOSS_NOT_SCALAR "/reduction"; LOSS_NOT_ACCUMULABLE "/accumulate" */
 loss_status call_check(struct call *call, struct loss_error *err);
 
 #endif

@@ -67,7 +67,7 @@ static void write_shape(struct json_out *o, const struct loss_tensor *t)
     json_out_close(o, ']');
 }
 
-static void write_totals(struct json_out *o, const struct loss_totals *totals)
+void json_write_totals(struct json_out *o, const struct loss_totals *totals)
 {
     json_out_key(o, "totals");
     json_out_open(o, '{');
@@ -129,7 +129,7 @@ static void write_answer(struct json_encoder *e, struct json_out *o, const struc
         add_hole(e, o, &a->losses);
         write_shape(o, &a->losses);
     }
-    write_totals(o, &a->totals);
+    json_write_totals(o, &a->totals);
     if (a->nonfinite > 0) {
         json_out_key(o, "nonfinite");
         json_out_u64(o, a->nonfinite);

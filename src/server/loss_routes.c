@@ -169,6 +169,15 @@ static loss_status store(struct request *q, struct computation *c, struct loss_e
         .key = {.key = q->idempotency_key},
     };
     memcpy(add.key.fingerprint, q->fingerprint, sizeof add.key.fingerprint);
+    struct registry_tally tally;
+    if (call->accumulate) {
+        const char *what = call_what(call, q->arena);
+        if (what == NULL) {
+            return no_memory(err);
+        }
+        tally_of(&tally, what, &c->answer.loss);
+        add.tally = &tally;
+    }
     loss_status status = registry_add(q->server->registry, &add, q->arena, &c->answer.entry, err);
     q->times.store += stage_time(c);
     c->answer.has_entry = status == LOSS_OK;

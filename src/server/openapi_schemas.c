@@ -68,11 +68,15 @@ static const struct part schemas[] = {
     {"Name", "{'description': '1 to 512 bytes of UTF-8 without control characters.', 'type': 'string', "
              "'minLength': 1, 'maxLength': 512}"},
     {"Step", "{'type': 'integer', 'minimum': 0, 'maximum': 9007199254740992}"},
-    {"Entry", "{'description': 'A loss that a registry keeps; dtype and reduction where it was computed here.', "
-              "'type': 'object', 'required': ['name', 'loss', 'step', 'collection', 'added_at'], "
-              "'properties': {"
-              "'name': <Name>, 'loss': <Value>, 'step': <Step>, 'collection': <Name>, 'dtype': <Dtype>, "
-              "'reduction': <ReductionName>, 'added_at': {'type': 'string', 'format': 'date-time'}}}"},
+    {"Entry",
+     "{'description': 'A loss that a registry keeps; dtype and reduction are null where it was added by hand; "
+     "updated_at, batches and totals are there where batches accumulate.', "
+     "'type': 'object', 'required': ['name', 'loss', 'step', 'collection', 'dtype', 'reduction', 'added_at'], "
+     "'properties': {"
+     "'name': <Name>, 'loss': <Value>, 'step': <Step>, 'collection': <Name>, "
+     "'dtype': {'anyOf': [<Dtype>, {'type': 'null'}]}, 'reduction': {'anyOf': [<ReductionName>, {'type': 'null'}]}, "
+     "'added_at': {'type': 'string', 'format': 'date-time'}, 'updated_at': {'type': 'string', 'format': 'date-time'}, "
+     "'batches': {'type': 'integer', 'minimum': 1}, 'totals': <Totals>}}"},
     {"EntryDraft", "{'description': 'A loss to add as it is.', 'type': 'object', 'required': ['loss'], "
                    "'additionalProperties': false, "
                    "'properties': {'loss': {'type': 'number'}, 'name': <Name>, 'step': <Step>, 'collection': <Name>}, "
@@ -201,7 +205,8 @@ static const struct part parameters[] = {
 #define FIELD_collection "{'description': 'Of the entry in the registry.', '$ref': '#/components/schemas/Name'}"
 #define FIELD_step "{'description': 'Of the entry in the registry.', '$ref': '#/components/schemas/Step', 'default': 0}"
 #define FIELD_accumulate                                                                                               \
-    "{'description': 'Merge into the entry of that name and step; not offered yet.', 'const': false}"
+    "{'description': 'Merge this batch into the entry of that name and step, which then holds the loss of all batches.', "   \
+    "'type': 'boolean', 'default': false}"
 
 /* clang-format on */
 

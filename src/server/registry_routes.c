@@ -144,6 +144,17 @@ static void write_time(struct json_out *o, int64_t microseconds)
     json_out_string(o, text);
 }
 
+/* null where there is none. */
+static void write_word(struct json_out *o, const char *key, const char *word)
+{
+    json_out_key(o, key);
+    if (word[0] != '\0') {
+        json_out_string(o, word);
+    } else {
+        json_out_null(o);
+    }
+}
+
 void registry_entry_json(struct json_out *o, const struct registry_entry *e)
 {
     json_out_open(o, '{');
@@ -159,16 +170,19 @@ void registry_entry_json(struct json_out *o, const struct registry_entry *e)
     json_out_u64(o, (uint64_t)e->step);
     json_out_key(o, "collection");
     json_out_string(o, e->collection);
-    if (e->dtype[0] != '\0') {
-        json_out_key(o, "dtype");
-        json_out_string(o, e->dtype);
-    }
-    if (e->reduction[0] != '\0') {
-        json_out_key(o, "reduction");
-        json_out_string(o, e->reduction);
-    }
+    write_word(o, "dtype", e->dtype);
+    write_word(o, "reduction", e->reduction);
     json_out_key(o, "added_at");
     write_time(o, e->added_at);
+    if (e->tally != NULL) {
+        struct loss_totals totals;
+        tally_totals(e->tally, &totals);
+        json_out_key(o, "updated_at");
+        write_time(o, e->updated_at);
+        json_out_key(o, "batches");
+        json_out_u64(o, e->tally->batches);
+        json_write_totals(o, &totals);
+    }
     json_out_close(o, '}');
 }
 

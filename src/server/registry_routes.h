@@ -13,7 +13,8 @@
 #include <text/json_write.h>
 
 /* {"name", "loss", "step", "collection", "dtype", "reduction", "added_at"}, the loss as its dtype prints; dtype and
- * reduction are left out where the entry was added by hand. */
+ * reduction are null where the entry was added by hand. One that accumulates also has "updated_at", "batches" and
+ * "totals". */
 void registry_entry_json(struct json_out *o, const struct registry_entry *e);
 
 loss_status registry_index_step(struct request *q, struct reply *r, struct loss_error *err);

@@ -253,6 +253,26 @@ static void test_sqlite__leaves_other_programs_files_alone(void **state)
     expect_closed_after(*state, "PRAGMA application_id = 7", "another program's database");
 }
 
+static void test_sqlite__takes_files_of_the_first_version(void **state)
+{
+    struct world *w = *state;
+    sqlite3 *db;
+    world_add(w, "old", 0, 0.5);
+    world_close(w);
+    assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "ALTER TABLE entries DROP COLUMN tally; ALTER TABLE entries DROP COLUMN merged_at;"
+                                  "ALTER TABLE key_entries DROP COLUMN tally;"
+                                  "ALTER TABLE key_entries DROP COLUMN merged_at; PRAGMA user_version = 1",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(world_open(w), LOSS_OK);
+    world_add(w, "new", 0, 0.5);
+    struct registry_query all = {.registry = "run", .step = REGISTRY_STEP_ALL};
+    assert_string_equal(world_names(w, &all), "old new");
+}
+
 static void test_sqlite__leaves_newer_files_alone(void **state)
 {
     expect_closed_after(*state, "PRAGMA user_version = 1000", "newer version");
@@ -347,6 +367,7 @@ int main(void)
         ON_STORE(test_sqlite__notices_that_its_file_is_gone, "sqlite"),
         ON_STORE(test_sqlite__says_why_it_cannot_open, "sqlite"),
         ON_STORE(test_sqlite__leaves_other_programs_files_alone, "sqlite"),
+        ON_STORE(test_sqlite__takes_files_of_the_first_version, "sqlite"),
         ON_STORE(test_sqlite__leaves_newer_files_alone, "sqlite"),
         ON_STORE(test_sqlite__does_not_take_a_file_it_cannot_read_for_empty, "sqlite"),
         ON_STORE(test_sqlite__makes_missing_directories, "sqlite"),

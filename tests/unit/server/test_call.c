@@ -179,6 +179,17 @@ static void test_check__wants_a_registry_for_what_goes_into_one(void **state)
     }
 }
 
+static void test_check__refuses_to_accumulate_where_samples_meet(void **state)
+{
+    (void)state;
+    struct loss_error err = {0};
+    struct call call = good_call("l2_regularization");
+    call.registry = "run";
+    call.accumulate = true;
+    assert_int_equal(call_check(&call, &err), LOSS_NOT_ACCUMULABLE);
+    assert_string_equal(err.pointer, "/accumulate");
+}
+
 static void test_check__refuses_losses_that_are_no_scalar_for_a_registry(void **state)
 {
     (void)state;
@@ -221,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_gradients__are_asked_for_by_name_or_alias),
         cmocka_unit_test(test_check__wants_inputs_and_required_parameters),
         cmocka_unit_test(test_check__wants_a_registry_for_what_goes_into_one),
+        cmocka_unit_test(test_check__refuses_to_accumulate_where_samples_meet),
         cmocka_unit_test(test_check__refuses_losses_that_are_no_scalar_for_a_registry),
         cmocka_unit_test(test_check__refuses_bad_names),
     };

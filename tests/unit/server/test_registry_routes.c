@@ -96,17 +96,29 @@ static void test_routes__add_by_hand(void **state)
 {
     struct client *c = *state;
     expect(c, "POST", LOSSES, "{\"loss\": 0.5, \"name\": \"head/xent\", \"step\": 3, \"collection\": \"extra\"}",
-           "201 {\"name\":\"head/xent\",\"loss\":0.5,\"step\":3,\"collection\":\"extra\",\"added_at\":@}");
+           "201 "
+           "{\"name\":\"head/"
+           "xent\",\"loss\":0.5,\"step\":3,\"collection\":\"extra\",\"dtype\":null,\"reduction\":null,\"added_at\":@}");
     expect(c, "POST", LOSSES, "{\"loss\": 1}",
-           "201 {\"name\":\"loss\",\"loss\":1.0,\"step\":0,\"collection\":\"losses\",\"added_at\":@}");
+           "201 "
+           "{\"name\":\"loss\",\"loss\":1.0,\"step\":0,\"collection\":\"losses\",\"dtype\":null,\"reduction\":null,"
+           "\"added_at\":@}");
     expect(c, "POST", LOSSES, "{\"loss\": NaN}",
-           "201 {\"name\":\"loss_1\",\"loss\":null,\"step\":0,\"collection\":\"losses\",\"added_at\":@}");
+           "201 "
+           "{\"name\":\"loss_1\",\"loss\":null,\"step\":0,\"collection\":\"losses\",\"dtype\":null,\"reduction\":null,"
+           "\"added_at\":@}");
     expect(c, "POST", "/v1/registries/run/regularization_losses", "{\"loss\": 0.1, \"name\": \"l2\"}",
-           "201 {\"name\":\"l2\",\"loss\":0.1,\"step\":0,\"collection\":\"regularization_losses\",\"added_at\":@}");
+           "201 "
+           "{\"name\":\"l2\",\"loss\":0.1,\"step\":0,\"collection\":\"regularization_losses\",\"dtype\":null,"
+           "\"reduction\":null,\"added_at\":@}");
     expect(c, "POST", "/v1/registries/a%2Fb/losses", "{\"loss\": 1, \"step\": 9007199254740992}",
-           "201 {\"name\":\"loss\",\"loss\":1.0,\"step\":9007199254740992,\"collection\":\"losses\",\"added_at\":@}");
+           "201 "
+           "{\"name\":\"loss\",\"loss\":1.0,\"step\":9007199254740992,\"collection\":\"losses\",\"dtype\":null,"
+           "\"reduction\":null,\"added_at\":@}");
     expect(c, "GET", "/v1/registries/a%2Fb/losses/loss", "",
-           "200 {\"name\":\"loss\",\"loss\":1.0,\"step\":9007199254740992,\"collection\":\"losses\",\"added_at\":@}");
+           "200 "
+           "{\"name\":\"loss\",\"loss\":1.0,\"step\":9007199254740992,\"collection\":\"losses\",\"dtype\":null,"
+           "\"reduction\":null,\"added_at\":@}");
 }
 
 static void test_routes__refuse_bad_bodies_and_add_nothing(void **state)
@@ -212,7 +224,8 @@ static void add(struct client *c, const char *name, const char *collection, int 
 }
 
 #define ENTRY(name, loss, step, collection)                                                                            \
-    "{\"name\":\"" name "\",\"loss\":" loss ",\"step\":" step ",\"collection\":\"" collection "\",\"added_at\":@}"
+    "{\"name\":\"" name "\",\"loss\":" loss ",\"step\":" step ",\"collection\":\"" collection                          \
+    "\",\"dtype\":null,\"reduction\":null,\"added_at\":@}"
 
 static void test_routes__list(void **state)
 {
