@@ -22,7 +22,7 @@
 /* Answers with tensors are printed at once up to this size, larger ones as the socket drains. */
 #define SMALL_ANSWER ((size_t)256 << 10)
 
-#define SEGMENT_LOSS 2 /* /v1/losses/{loss} */
+#define SEGMENT_LOSS 2 /* /v1/losses/{loss}, /v2/models/{loss} */
 
 const char *const losses_compute_query[] = {"dtype", "nonfinite", "strict", NULL};
 
@@ -41,9 +41,8 @@ static loss_status no_memory(struct loss_error *err)
     return loss_fail(err, LOSS_OVERLOADED, "", "no memory for this request now");
 }
 
-/* The loss that the path names, or LOSS_UNKNOWN_LOSS with the nearest ones. */
-static loss_status find_loss(const struct request *q, const struct loss_desc **desc, const struct loss_alias **alias,
-                             struct loss_error *err)
+loss_status losses_find(const struct request *q, const struct loss_desc **desc, const struct loss_alias **alias,
+                        struct loss_error *err)
 {
     const char *name = q->segment[SEGMENT_LOSS];
     char clip[CALL_CLIP];
@@ -102,7 +101,7 @@ loss_status losses_compute_begin(struct request *q, struct loss_error *err)
         return no_memory(err);
     }
     memset(c, 0, sizeof *c);
-    LOSS_TRY(find_loss(q, &q->loss, &c->alias, err));
+    LOSS_TRY(losses_find(q, &q->loss, &c->alias, err));
     LOSS_TRY(accept_json(q, err));
     LOSS_TRY(query_dtype(q, &options, err));
     LOSS_TRY(query_choice(q, "nonfinite", "null", "literal", &c->literal, err));
@@ -255,7 +254,7 @@ loss_status losses_show_step(struct request *q, struct reply *r, struct loss_err
 {
     struct json_out o;
     const struct loss_alias *alias;
-    LOSS_TRY(find_loss(q, &q->loss, &alias, err));
+    LOSS_TRY(losses_find(q, &q->loss, &alias, err));
     json_out_init(&o, q->arena);
     catalog_json_loss(&o, q->loss);
     return o.failed ? no_memory(err) : answer_text(q, r, o.data, o.size);

@@ -7,6 +7,11 @@
 
 #include <server/http.h>
 
+/* The loss that the third part of the path names; *alias is NULL where that is its own name.
+ * err  LOSS_UNKNOWN_LOSS, with the nearest ones */
+loss_status losses_find(const struct request *q, const struct loss_desc **desc, const struct loss_alias **alias,
+                        struct loss_error *err);
+
 /* POST /v1/losses/{loss}: a BODY_STREAM route that starts HERE. */
 extern const char *const losses_compute_query[]; /* dtype, nonfinite, strict */
 loss_status losses_compute_begin(struct request *q, struct loss_error *err);

@@ -37,6 +37,10 @@ struct histogram {
     atomic_uint_fast64_t bucket[N_BOUNDS + 1], sum_us;
 };
 
+struct loss_counters {
+    atomic_uint_fast64_t successes, failures, success_us, failure_us, decode_us, compute_us, encode_us, last_ms;
+};
+
 struct metrics {
     double started;
     atomic_uint_fast64_t begun, ended, bytes_in, bytes_out;
@@ -45,6 +49,7 @@ struct metrics {
     struct histogram *seconds;      /* [route]; the last is for what no route matched */
     atomic_uint_fast64_t *requests; /* [route][loss][status] */
     atomic_uint_fast64_t *rows;     /* [loss] */
+    struct loss_counters *computed; /* [loss] */
 };
 
 static void count(atomic_uint_fast64_t *counter, uint64_t n)
@@ -52,7 +57,7 @@ static void count(atomic_uint_fast64_t *counter, uint64_t n)
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-static uint64_t counted(atomic_uint_fast64_t *counter)
+static uint64_t counted(const atomic_uint_fast64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
@@ -75,7 +80,8 @@ struct metrics *metrics_new(void)
     m->seconds = calloc(n_routes + 1, sizeof *m->seconds);
     m->requests = calloc((n_routes + 1) * (m->n_losses + 1) * N_STATUSES, sizeof *m->requests);
     m->rows = calloc(m->n_losses + 1, sizeof *m->rows);
-    if (m->seconds == NULL || m->requests == NULL || m->rows == NULL) {
+    m->computed = calloc(m->n_losses, sizeof *m->computed);
+    if (m->seconds == NULL || m->requests == NULL || m->rows == NULL || m->computed == NULL) {
         metrics_free(m);
         return NULL;
     }
@@ -88,6 +94,7 @@ void metrics_free(struct metrics *m)
         free(m->seconds);
         free(m->requests);
         free(m->rows);
+        free(m->computed);
         free(m);
     }
 }
@@ -118,6 +125,35 @@ void metrics_begin(struct metrics *m)
     count(&m->begun, 1);
 }
 
+static void count_computed(struct loss_counters *c, const struct request *q, int status, int64_t total_us)
+{
+    if (status != 200) {
+        count(&c->failures, 1);
+        count(&c->failure_us, (uint64_t)total_us);
+        return;
+    }
+    count(&c->successes, 1);
+    count(&c->success_us, (uint64_t)total_us);
+    count(&c->decode_us, (uint64_t)q->times.decode);
+    count(&c->compute_us, (uint64_t)q->times.compute);
+    count(&c->encode_us, (uint64_t)q->times.encode);
+    atomic_store_explicit(&c->last_ms, (uint64_t)(wall_clock() * 1000), memory_order_relaxed);
+}
+
+void metrics_of_loss(const struct metrics *m, size_t loss, struct metrics_loss *out)
+{
+    const struct loss_counters *c = &m->computed[loss];
+
+    *out = (struct metrics_loss){.successes = counted(&c->successes),
+                                 .failures = counted(&c->failures),
+                                 .success_us = counted(&c->success_us),
+                                 .failure_us = counted(&c->failure_us),
+                                 .decode_us = counted(&c->decode_us),
+                                 .compute_us = counted(&c->compute_us),
+                                 .encode_us = counted(&c->encode_us),
+                                 .last_ms = counted(&c->last_ms)};
+}
+
 void metrics_end(struct metrics *m, const struct request *q, int status, uint64_t bytes_out, int64_t total_us)
 {
     const int64_t times[N_PHASES] = {q->times.read, q->times.decode, q->times.compute, q->times.store, q->times.encode};
@@ -126,6 +162,9 @@ void metrics_end(struct metrics *m, const struct request *q, int status, uint64_
 
     count(&m->requests[(route * (m->n_losses + 1) + loss) * N_STATUSES + status_slot(status == 0 ? 499 : status)], 1);
     count(&m->rows[loss], q->rows);
+    if (q->loss != NULL && q->route != NULL && q->route->body == BODY_STREAM) {
+        count_computed(&m->computed[loss], q, status, total_us);
+    }
     count(&m->bytes_in, q->body_size);
     count(&m->bytes_out, bytes_out);
     observe(&m->seconds[route], total_us);

@@ -24,6 +24,15 @@ void metrics_end(struct metrics *m, const struct request *q, int status, uint64_
 
 uint64_t metrics_in_flight(const struct metrics *m);
 
+/* Calls that computed a loss, or tried to, by its index in the catalog. */
+struct metrics_loss {
+    uint64_t successes, failures;
+    uint64_t success_us, failure_us;           /* from head to end of answer */
+    uint64_t decode_us, compute_us, encode_us; /* of the successes */
+    uint64_t last_ms;                          /* the last success, since 1970; 0: none yet */
+};
+void metrics_of_loss(const struct metrics *m, size_t loss, struct metrics_loss *out);
+
 /* The text of GET /metrics, in the arena; NULL: no memory. */
 const char *metrics_text(const struct server *server, struct loss_arena *arena, size_t *size);
 

@@ -32,9 +32,34 @@ struct operation {
     const char *answer;  /* a schema, or NULL: plain text */
     int status;
     bool adds;          /* takes an idempotency key */
+    bool oip;           /* errors are those of the Open Inference Protocol */
+    bool binary;        /* bodies may have bytes of tensors behind the JSON */
     short problems[10]; /* HTTP statuses besides the ones that every operation has */
     struct link links[3];
 };
+
+#define OIP_OPERATION(verb, where, name, what, body, reply)                                                            \
+    {                                                                                                                  \
+        .method = verb, .path = where, .id = name, .tag = "inference", .summary = what, .request = body,               \
+        .answer = reply, .status = 200, .oip = true, .problems = {                                                     \
+            404                                                                                                        \
+        }                                                                                                              \
+    }
+#define OIP_INFERENCE(where, name)                                                                                     \
+    {                                                                                                                  \
+        .method = "POST", .path = where "/infer", .id = name, .tag = "inference",                                      \
+        .summary = "Compute a loss, its totals and gradients", .request = "InferenceRequest",                          \
+        .answer = "InferenceAnswer", .status = 200, .oip = true, .binary = true, .problems = {                         \
+            404,                                                                                                       \
+            408,                                                                                                       \
+            413,                                                                                                       \
+            415,                                                                                                       \
+            422,                                                                                                       \
+            504                                                                                                        \
+        }                                                                                                              \
+    }
+#define MODEL_PATH "/v2/models/{loss}"
+#define VERSION_PATH MODEL_PATH "/versions/{version}"
 
 #define ENTRY_LINK                                                                                                     \
     {                                                                                                                  \
@@ -211,6 +236,22 @@ static const struct operation operations[] = {
      .answer = "RegistryTotal",
      .status = 200,
      .problems = {404, 409}},
+    OIP_OPERATION("GET", "/v2", "get_inference_server", "The server", NULL, "InferenceServer"),
+    OIP_OPERATION("GET", "/v2/", "get_inference_server_too", "The server", NULL, "InferenceServer"),
+    OIP_OPERATION("GET", "/v2/health/live", "get_live", "Is the server alive?", NULL, "InferenceState"),
+    OIP_OPERATION("GET", "/v2/health/ready", "get_ready", "Does the server take work?", NULL, "InferenceState"),
+    OIP_OPERATION("GET", "/v2/models/stats", "get_all_statistics", "What was computed", NULL, "InferenceStatistics"),
+    OIP_OPERATION("GET", MODEL_PATH, "get_model", "A loss as a model", NULL, "InferenceModel"),
+    OIP_OPERATION("GET", VERSION_PATH, "get_model_version", "A loss as a model", NULL, "InferenceModel"),
+    OIP_OPERATION("GET", MODEL_PATH "/ready", "get_model_ready", "Can it be computed?", NULL, "InferenceState"),
+    OIP_OPERATION("GET", VERSION_PATH "/ready", "get_version_ready", "Can it be computed?", NULL, "InferenceState"),
+    OIP_OPERATION("GET", MODEL_PATH "/stats", "get_statistics", "What was computed", NULL, "InferenceStatistics"),
+    OIP_OPERATION("GET", VERSION_PATH "/stats", "get_version_statistics", "What was computed", NULL,
+                  "InferenceStatistics"),
+    OIP_OPERATION("POST", "/v2/repository/index", "list_models", "All losses as models", "InferenceIndexQuery",
+                  "InferenceIndex"),
+    OIP_INFERENCE(MODEL_PATH, "infer"),
+    OIP_INFERENCE(VERSION_PATH, "infer_version"),
 };
 
 /* What any operation may answer besides its own problems. */
@@ -235,11 +276,9 @@ bool openapi_describes(const struct route *route)
     return all;
 }
 
-/* {"application/json": {"schema": {"$ref": ...}}} */
-static void write_content(struct json_out *o, const char *type, const char *schema, const struct loss_desc *desc)
+/* "application/json": {"schema": {"$ref": ...}} */
+static void write_media(struct json_out *o, const char *type, const char *schema, const struct loss_desc *desc)
 {
-    json_out_key(o, "content");
-    json_out_open(o, '{');
     json_out_key(o, type);
     json_out_open(o, '{');
     json_out_key(o, "schema");
@@ -255,6 +294,17 @@ static void write_content(struct json_out *o, const char *type, const char *sche
         json_out_raw(o, desc->example, strlen(desc->example));
     }
     json_out_close(o, '}');
+}
+
+static void write_content(struct json_out *o, const struct operation *operation, const char *schema,
+                          const struct loss_desc *desc)
+{
+    json_out_key(o, "content");
+    json_out_open(o, '{');
+    write_media(o, schema == NULL ? "text/plain" : "application/json", schema, desc);
+    if (operation->binary) {
+        write_media(o, "application/octet-stream", "InferenceBinary", NULL);
+    }
     json_out_close(o, '}');
 }
 
@@ -279,14 +329,14 @@ static void write_links(struct json_out *o, const struct operation *operation)
     json_out_close(o, '}');
 }
 
-static void write_problem(struct json_out *o, int status)
+static void write_problem(struct json_out *o, const struct operation *operation, int status)
 {
     char key[16];
     char name[24];
     snprintf(key, sizeof key, "%d", status);
     snprintf(name, sizeof name, "Problem%d", status);
     json_out_key(o, key);
-    openapi_ref(o, "responses", name);
+    openapi_ref(o, "responses", operation->oip ? "InferenceProblem" : name);
 }
 
 static bool has_problem(const struct operation *operation, int status)
@@ -313,12 +363,12 @@ static void write_responses(struct json_out *o, const struct operation *operatio
     json_out_key(o, key);
     json_out_open(o, '{');
     openapi_text(o, "description", operation->summary);
-    write_content(o, operation->answer == NULL ? "text/plain" : "application/json", operation->answer, NULL);
+    write_content(o, operation, operation->answer, NULL);
     write_links(o, operation);
     json_out_close(o, '}');
     for (int status = 400; status < 600; status++) {
         if (has_problem(operation, status)) {
-            write_problem(o, status);
+            write_problem(o, operation, status);
         }
     }
     json_out_close(o, '}');
@@ -339,6 +389,8 @@ static void write_path_parameter(struct json_out *o, const char *name)
         json_out_key(o, "enum");
         openapi_loss_names(o);
         json_out_close(o, '}');
+    } else if (strcmp(name, "version") == 0) {
+        openapi_short(o, "{'const': '1'}");
     } else {
         openapi_ref(o, "schemas", "Name");
     }
@@ -361,6 +413,9 @@ static void write_parameters(struct json_out *o, const struct route *route, cons
     if (operation->adds) {
         openapi_ref(o, "parameters", "Idempotency-Key");
     }
+    if (operation->binary) {
+        openapi_ref(o, "parameters", "Inference-Header-Content-Length");
+    }
     openapi_ref(o, "parameters", "X-Request-Id");
     openapi_ref(o, "parameters", "X-Request-Timeout-Ms");
     json_out_close(o, ']');
@@ -374,8 +429,9 @@ static void write_request_body(struct json_out *o, const struct operation *opera
     json_out_key(o, "requestBody");
     json_out_open(o, '{');
     json_out_key(o, "required");
-    json_out_bool(o, strcmp(operation->request, "RegistryOptions") != 0);
-    write_content(o, "application/json", desc == NULL ? operation->request : desc->name, desc);
+    json_out_bool(o, strcmp(operation->request, "RegistryOptions") != 0 &&
+                         strcmp(operation->request, "InferenceIndexQuery") != 0);
+    write_content(o, operation, desc == NULL ? operation->request : desc->name, desc);
     json_out_close(o, '}');
 }
 
@@ -467,6 +523,7 @@ static void write_info(struct json_out *o)
     json_out_key(o, "tags");
     openapi_short(o, "[{'name': 'losses', 'description': 'What can be computed, and computing it.'}, "
                      "{'name': 'registries', 'description': 'Stored losses: the loss collections of TensorFlow.'}, "
+                     "{'name': 'inference', 'description': 'The Open Inference Protocol: losses as models.'}, "
                      "{'name': 'operations', 'description': 'The server itself.'}]");
 }
 

@@ -138,6 +138,74 @@ static const struct part schemas[] = {
               "'name': {'type': 'string'}, 'version': {'type': 'string'}, "
               "'links': {'type': 'array', 'items': {'type': 'string'}}}}"},
     {"Document", "{'type': 'object'}"},
+    {"InferenceServer", "{'type': 'object', 'required': ['name', 'version', 'extensions'], "
+                        "'properties': {"
+                        "'name': {'type': 'string'}, 'version': {'type': 'string'}, "
+                        "'extensions': {'type': 'array', 'items': {'type': 'string'}}}}"},
+    {"InferenceState", "{'type': 'object', "
+                       "'properties': {"
+                       "'name': {'type': 'string'}, 'live': {'type': 'boolean'}, 'ready': {'type': 'boolean'}}}"},
+    {"InferenceDatatype",
+     "{'enum': ["
+     "'BOOL', 'INT8', 'INT16', 'INT32', 'INT64', 'UINT8', 'UINT16', 'UINT32', 'UINT64', 'FP16', 'BF16', 'FP32', 'FP64']}"},
+    {"InferenceTensor", "{'description': '-1 is a dimension of any size.', 'type': 'object', "
+                        "'required': ['name', 'datatype', 'shape'], "
+                        "'properties': {"
+                        "'name': {'type': 'string'}, 'datatype': <InferenceDatatype>, "
+                        "'shape': {'type': 'array', 'items': {'type': 'integer', 'minimum': -1}}}}"},
+    {"InferenceModel", "{'description': 'A loss as a model.', 'type': 'object', "
+                       "'required': ['name', 'versions', 'platform', 'inputs', 'outputs'], "
+                       "'properties': {"
+                       "'name': {'type': 'string'}, 'versions': {'type': 'array', 'items': {'type': 'string'}}, "
+                       "'platform': {'const': 'lossd_loss'}, "
+                       "'inputs': {'type': 'array', 'items': <InferenceTensor>}, "
+                       "'outputs': {'type': 'array', 'items': <InferenceTensor>}, "
+                       "'properties': {'type': 'object', 'additionalProperties': {'type': 'string'}}}}"},
+    {"InferenceIndex", "{'type': 'array', 'items': {'type': 'object', "
+                       "'properties': {"
+                       "'name': {'type': 'string'}, 'version': {'type': 'string'}, 'state': {'type': 'string'}, "
+                       "'reason': {'type': 'string'}}}}"},
+    {"InferenceIndexQuery", "{'type': 'object', 'properties': {'ready': {'type': 'boolean'}}}"},
+    {"InferenceStatistics",
+     "{'type': 'object', 'required': ['model_stats'], "
+     "'properties': {'model_stats': {'type': 'array', 'items': {'type': 'object'}}}}"},
+    {"InferenceInput",
+     "{'description': 'A tensor by its data, nested or flat, or by the bytes that follow the JSON.', "
+     "'type': 'object', 'required': ['name', 'shape', 'datatype'], 'additionalProperties': false, "
+     "'properties': {"
+     "'name': {'type': 'string'}, 'shape': <Shape>, 'datatype': <InferenceDatatype>, "
+     "'data': {'type': 'array', 'items': <Numbers>}, "
+     "'parameters': {'type': 'object', 'additionalProperties': false, "
+     "'properties': {'binary_data_size': {'type': 'integer', 'minimum': 0}}}}}"},
+    {"InferenceRequest",
+     "{'type': 'object', 'required': ['inputs'], 'additionalProperties': false, "
+     "'properties': {"
+     "'id': {'type': 'string'}, 'model_name': {'type': 'string'}, 'model_version': {'type': 'string'}, "
+     "'parameters': {"
+     "'description': 'Those of the loss, reduction, dtype, weights_mask, binary_data_output; timeout (microseconds) "
+     "and priority.', "
+     "'type': 'object', 'additionalProperties': {'type': ['string', 'number', 'boolean']}}, "
+     "'inputs': {'type': 'array', 'items': <InferenceInput>}, "
+     "'outputs': {'description': 'loss and losses where it is absent.', 'type': 'array', "
+     "'items': {'type': 'object', 'required': ['name'], 'additionalProperties': false, "
+     "'properties': {"
+     "'name': {'type': 'string'}, "
+     "'parameters': {'type': 'object', 'additionalProperties': false, "
+     "'properties': {'binary_data': {'type': 'boolean'}}}}}}}}"},
+    {"InferenceBinary",
+     "{'description': 'The JSON, then the bytes of binary tensors, little-endian and row-major, in the order in which "
+     "the JSON names them; the header Inference-Header-Content-Length is the length of the JSON.', "
+     "'contentMediaType': 'application/octet-stream'}"},
+    {"InferenceAnswer",
+     "{'type': 'object', 'required': ['model_name', 'model_version', 'outputs'], "
+     "'properties': {"
+     "'model_name': {'type': 'string'}, 'model_version': {'type': 'string'}, 'id': {'type': 'string'}, "
+     "'outputs': {'type': 'array', 'items': {'type': 'object', 'required': ['name', 'shape', 'datatype'], "
+     "'properties': {"
+     "'name': {'type': 'string'}, 'shape': <Shape>, 'datatype': {'enum': ['FP32', 'FP64']}, "
+     "'data': {'type': 'array', 'items': <Value>}, "
+     "'parameters': {'type': 'object', 'properties': {'binary_data_size': {'type': 'integer', 'minimum': 0}}}}}}}}"},
+    {"InferenceProblem", "{'type': 'object', 'required': ['error'], 'properties': {'error': {'type': 'string'}}}"},
     {"Problem", "{'description': 'What went wrong (RFC 9457).', 'type': 'object', "
                 "'required': ['type', 'title', 'status', 'detail', 'code'], "
                 "'properties': {"
@@ -177,6 +245,10 @@ static const struct part parameters[] = {
      "{'name': 'Idempotency-Key', 'in': 'header', "
      "'description': 'A repeat with the same key and bytes adds nothing and gets the first answer.', "
      "'schema': {'type': 'string', 'minLength': 1, 'maxLength': 255, 'pattern': '^[!-~]+$'}}"},
+    {"Inference-Header-Content-Length",
+     "{'name': 'Inference-Header-Content-Length', 'in': 'header', "
+     "'description': 'Length of the JSON where bytes of tensors follow it; 0: the body is the bytes of the only input.', "
+     "'schema': {'type': 'integer', 'minimum': 0}}"},
     {"X-Request-Timeout-Ms", "{'name': 'X-Request-Timeout-Ms', 'in': 'header', 'description': 'A deadline.', "
                              "'schema': {'type': 'integer', 'minimum': 1}}"},
     {"X-Request-Id", "{'name': 'X-Request-Id', 'in': 'header', "
@@ -614,6 +686,24 @@ static void write_any_request(struct json_out *o)
 
 /* Responses */
 
+/* "name": {"description": .., "content": {type: {"schema": ..}}} */
+static void write_response(struct json_out *o, const char *name, const char *description, const char *type,
+                           const char *schema)
+{
+    json_out_key(o, name);
+    json_out_open(o, '{');
+    openapi_text(o, "description", description);
+    json_out_key(o, "content");
+    json_out_open(o, '{');
+    json_out_key(o, type);
+    json_out_open(o, '{');
+    json_out_key(o, "schema");
+    openapi_ref(o, "schemas", schema);
+    json_out_close(o, '}');
+    json_out_close(o, '}');
+    json_out_close(o, '}');
+}
+
 static void write_problem_response(struct json_out *o, int http)
 {
     char name[16];
@@ -626,18 +716,7 @@ static void write_problem_response(struct json_out *o, int http)
                                      loss_status_slug((loss_status)i));
         }
     }
-    json_out_key(o, name);
-    json_out_open(o, '{');
-    openapi_text(o, "description", text);
-    json_out_key(o, "content");
-    json_out_open(o, '{');
-    json_out_key(o, "application/problem+json");
-    json_out_open(o, '{');
-    json_out_key(o, "schema");
-    openapi_ref(o, "schemas", "Problem");
-    json_out_close(o, '}');
-    json_out_close(o, '}');
-    json_out_close(o, '}');
+    write_response(o, name, text, "application/problem+json", "Problem");
 }
 
 void openapi_components(struct json_out *o)
@@ -664,6 +743,7 @@ void openapi_components(struct json_out *o)
             write_problem_response(o, loss_status_http((loss_status)i));
         }
     }
+    write_response(o, "InferenceProblem", "What went wrong, in one sentence.", "application/json", "InferenceProblem");
     json_out_close(o, '}');
     json_out_close(o, '}');
 }
