@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * echo_server.c - a bare libmicrohttpd that answers a POST with the bytes it was sent: the floor for bench_http.py.
+ * echo_server.c - a bare libmicrohttpd that answers a POST with the bytes it was sent: the floor for bench_http.py and
+ * bench_binary.py.
  *
- * echo_server PORT, until SIGTERM. One epoll thread and 32 KiB a connection, as the daemon runs it.
+ * echo_server PORT [MOST], until SIGTERM; with MOST it answers the first so many bytes alone. One epoll thread and 32 KiB a connection, as the daemon runs it.
  */
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static size_t most = SIZE_MAX;
 
 struct body {
     size_t size, capacity;
@@ -49,7 +53,8 @@ static enum MHD_Result answer(void *arg, struct MHD_Connection *connection, cons
         *upload_size = 0;
         return kept ? MHD_YES : MHD_NO;
     }
-    struct MHD_Response *response = MHD_create_response_from_buffer(body->size, body->bytes, MHD_RESPMEM_PERSISTENT);
+    size_t size = body->size < most ? body->size : most;
+    struct MHD_Response *response = MHD_create_response_from_buffer(size, body->bytes, MHD_RESPMEM_PERSISTENT);
     if (response == NULL) {
         return MHD_NO;
     }
@@ -70,14 +75,17 @@ static void completed(void *arg, struct MHD_Connection *connection, void **state
 
 int main(int argc, char **argv)
 {
-    int port = argc == 2 ? atoi(argv[1]) : 0;
+    int port = argc == 2 || argc == 3 ? atoi(argv[1]) : 0;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     sigset_t stop;
     int signal_number;
 
     if (port <= 0) {
-        fprintf(stderr, "usage: echo_server PORT\n");
+        fprintf(stderr, "usage: echo_server PORT [MOST]\n");
         return 2;
+    }
+    if (argc == 3) {
+        most = strtoul(argv[2], NULL, 10);
     }
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     sigemptyset(&stop);
