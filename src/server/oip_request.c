@@ -212,9 +212,9 @@ static loss_status unknown_parameter(const struct loss_desc *desc, const char *k
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ", names[i]);
     }
     const char *nearest = loss_nearest_word(key, names, n);
-    return loss_fail(err, LOSS_UNKNOWN_FIELD, pointer, "%s has no parameter \"%s\"%s%s%s; it takes %s", desc->name,
+    return loss_fail(err, LOSS_UNKNOWN_FIELD, pointer, "%s has no parameter \"%s\"%s%s%s It takes %s", desc->name,
                      call_clip(key, clip), nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-                     nearest != NULL ? "\"?" : "", list);
+                     nearest != NULL ? "\"?" : ".", list);
 }
 
 static loss_status read_parameter(struct oip_request *r, const char *key, const json_t *json, const char *pointer,
