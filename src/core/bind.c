@@ -293,12 +293,13 @@ static loss_status check_weights(struct binding *b)
     if (fits) {
         return LOSS_OK;
     }
-    char pointer[POINTER_TEXT], got[SHAPE_TEXT], of[SHAPE_TEXT];
-    return loss_fail(
-        b->err, LOSS_INVALID_WEIGHTS, place(&b->call->weights, "weights", 0, true, pointer),
-        "weights %s do not fit %s %s: they must be a scalar, or of rank %d with every dimension 1 or alike",
-        shape_text(&b->call->weights, got), by_sample ? b->desc->inputs[b->plan->main].name : "losses",
-        shape_text(over, of), over->rank);
+    char pointer[POINTER_TEXT], got[SHAPE_TEXT], of[SHAPE_TEXT], rank[64] = "";
+    if (over->rank > 0) {
+        snprintf(rank, sizeof rank, ", or of rank %d with every dimension 1 or alike", over->rank);
+    }
+    return loss_fail(b->err, LOSS_INVALID_WEIGHTS, place(&b->call->weights, "weights", 0, true, pointer),
+                     "weights %s do not fit %s %s: they must be a scalar%s", shape_text(&b->call->weights, got),
+                     by_sample ? b->desc->inputs[b->plan->main].name : "losses", shape_text(over, of), rank);
 }
 
 /* *t as `to`, borrowed where it is that already. */
