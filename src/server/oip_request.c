@@ -419,7 +419,7 @@ static loss_status read_input(struct oip_request *r, const json_t *json, size_t 
     struct input_json in = {.pointer = loss_arena_format(r->arena, "/inputs/%zu", i),
                             .data_pointer = loss_arena_format(r->arena, "/inputs/%zu/data", i)};
     struct oip_input input = {.param = -1};
-    const char *name = NULL;
+    const char *name = "";
     char at[64];
 
     if (in.pointer == NULL || in.data_pointer == NULL) {
