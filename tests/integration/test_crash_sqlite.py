@@ -115,7 +115,8 @@ class Crash(unittest.TestCase):
                     wire.close()
                     self.assertEqual(stop(process), 0)
         self.assertGreater(len(acknowledged), ROUNDS)
-        print(f"{ROUNDS} kills, {len(acknowledged)} of {len(asked)} calls acknowledged, slowest start {self.slowest:.2f} s")
+        print(f"{ROUNDS} kills, {len(acknowledged)} of {len(asked)} calls acknowledged, "
+              f"slowest start {self.slowest:.2f} s")
         self.assertLess(self.slowest, 10 if SLOW else 1)
 
 
