@@ -34,10 +34,12 @@ struct loss_call {
     struct loss_tensor weights;                /* data NULL: none, which is the scalar 1 */
     struct loss_param_value param[LOSS_MAX_PARAMS];
     loss_reduction reduction;
-    loss_dtype dtype;          /* LOSS_FLOAT32 or LOSS_FLOAT64 */
-    unsigned gradients;        /* bit i: input i; bit LOSS_GRADIENT_WEIGHTS: the weights */
-    bool weights_mask;         /* skip what has weight 0 instead of multiplying */
-    bool want_losses;          /* false: answer.losses is left out */
+    loss_dtype dtype;      /* LOSS_FLOAT32 or LOSS_FLOAT64 */
+    unsigned gradients;    /* bit i: input i; bit LOSS_GRADIENT_WEIGHTS: the weights */
+    bool weights_mask;     /* skip what has weight 0 instead of multiplying */
+    bool want_losses;      /* false: answer.losses is left out */
+    const double *divisor; /* of the gradients of inputs, where this is a piece of a batch: what the whole's reduction
+                                * divides by. NULL: the call is the whole */
     bool (*cancelled)(void *); /* asked between blocks, from any thread; NULL: never */
     void *cancelled_arg;
 };
@@ -93,6 +95,9 @@ loss_status loss_compute(const struct loss_call *call, struct loss_arena *arena,
 /* Totals from exact state, for one batch or many merged: what loss_compute fills `totals` with. */
 void loss_totals_from(struct loss_totals *totals, const struct loss_sum *sum, const struct loss_sum *weight_sum,
                       uint64_t count, uint64_t nonzero_weights, uint64_t batch);
+/* What a reduction divides by, as gradients see it; 1 for none and sum. */
+double loss_divisor_of(loss_reduction reduction, const struct loss_sum *weight_sum, uint64_t count,
+                       uint64_t nonzero_weights, uint64_t batch);
 /* The one that a reduction names (0 for none), likewise. */
 double loss_total_of(loss_reduction reduction, const struct loss_sum *sum, const struct loss_sum *weight_sum,
                      uint64_t count, uint64_t nonzero_weights, uint64_t batch);

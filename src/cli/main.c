@@ -15,6 +15,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"serve", "serve losses over HTTP", cmd_serve},
+    {"eval", "compute a loss over files", cmd_eval},
     {"losses", "show what can be computed", cmd_losses},
     {"openapi", "print the OpenAPI document", cmd_openapi},
     {"health", "ask a server whether it is ready", cmd_health},

@@ -414,22 +414,6 @@ static loss_status count_weights(struct run *run, struct loss_arena *arena, stru
     return LOSS_OK;
 }
 
-static double divisor_of(const struct run *run, loss_reduction reduction)
-{
-    switch (reduction) {
-    case LOSS_REDUCE_MEAN:
-        return loss_sum_round(&run->answer->weight_sum);
-    case LOSS_REDUCE_SUM_OVER_BATCH_SIZE:
-        return (double)run->plan->count;
-    case LOSS_REDUCE_SUM_BY_NONZERO_WEIGHTS:
-        return (double)run->answer->totals.nonzero_weights;
-    case LOSS_REDUCE_BATCHMEAN:
-        return (double)run->answer->batch;
-    default:
-        return 1;
-    }
-}
-
 /* An array of the call's dtype and of this shape for the answer. */
 static loss_status answer_tensor(const struct run *run, struct loss_tensor *out, int rank, const size_t *shape,
                                  struct loss_arena *arena, struct loss_error *err)
@@ -475,7 +459,10 @@ static loss_status prepare_answer(struct run *run, struct loss_arena *arena, str
 static void prepare_gradients(struct run *run, loss_reduction reduction)
 {
     unsigned inputs = run->plan->call->gradients & ~(1u << LOSS_GRADIENT_WEIGHTS);
-    run->divisor = divisor_of(run, reduction);
+    const struct loss_answer *answer = run->answer;
+    run->divisor = run->plan->call->divisor != NULL ? *run->plan->call->divisor
+                                                    : loss_divisor_of(reduction, &answer->weight_sum, run->plan->count,
+                                                                      answer->totals.nonzero_weights, answer->batch);
     run->slopes = inputs != 0 && run->divisor != 0;
     run->streams = run->slopes && !gathers(run) && run->n * run->c * run->size >= STREAM_BYTES;
     for (int i = 0; i < LOSS_MAX_INPUTS; i++) {

@@ -72,3 +72,20 @@ void loss_totals_from(struct loss_totals *totals, const struct loss_sum *sum, co
         .nonzero_weights = nonzero_weights,
     };
 }
+
+double loss_divisor_of(loss_reduction reduction, const struct loss_sum *weight_sum, uint64_t count,
+                       uint64_t nonzero_weights, uint64_t batch)
+{
+    switch (reduction) {
+    case LOSS_REDUCE_MEAN:
+        return loss_sum_round(weight_sum);
+    case LOSS_REDUCE_SUM_OVER_BATCH_SIZE:
+        return (double)count;
+    case LOSS_REDUCE_SUM_BY_NONZERO_WEIGHTS:
+        return (double)nonzero_weights;
+    case LOSS_REDUCE_BATCHMEAN:
+        return (double)batch;
+    default:
+        return 1;
+    }
+}
