@@ -12,7 +12,7 @@ try:
     import kserve
     from kserve.protocol.infer_type import RequestedOutput
 except ImportError as missing:
-    print(f"this example needs KServe's client: {missing}")
+    print(f"skipped: KServe's client is not installed: {missing}")
     sys.exit(77)
 
 

@@ -18,7 +18,7 @@ try:
     import tritonclient.http as triton
     from tritonclient.utils import InferenceServerException
 except ImportError as missing:
-    print(f"SKIPPED, AND NOTHING WAS CHECKED: {missing}. pip install -r tests/requirements.txt")
+    print(f"skipped: {missing}; pip install -r tests/requirements.txt")
     sys.exit(77)
 try:
     import kserve
