@@ -132,8 +132,23 @@ static loss_status unknown_query(const struct request *q, const char *name, stru
         nearest != NULL ? "did you mean" : "one there is:", nearest != NULL ? nearest : known[0]);
 }
 
+/* Does "application/json; charset=utf-8" name this type? */
+static bool media_type_is(const char *header, const char *type)
+{
+    size_t n = strlen(type);
+    if (strncasecmp(header, type, n) != 0) {
+        return false;
+    }
+    header += n;
+    header += strspn(header, " \t");
+    return *header == '\0' || *header == ';';
+}
+
 static loss_status check_query(const struct request *q, struct loss_error *err)
 {
+    const char *media = q->route->fields_media;
+    bool any = media != NULL && media_type_is(q->content_type, media);
+
     for (size_t i = 0; i < q->n_query; i++) {
         const char *name = q->query[i].name;
         const char *const *known = q->route->query;
@@ -141,7 +156,7 @@ static loss_status check_query(const struct request *q, struct loss_error *err)
         while (known != NULL && *known != NULL && strcmp(*known, name) != 0) {
             known++;
         }
-        if (known == NULL || *known == NULL) {
+        if ((known == NULL || *known == NULL) && !any) {
             return unknown_query(q, name, err);
         }
         for (size_t j = 0; j < i; j++) {
@@ -186,18 +201,6 @@ static loss_status read_idempotency_key(struct request *q, struct loss_error *er
                                    MAX_KEY);
     }
     return LOSS_OK;
-}
-
-/* Does "application/json; charset=utf-8" name this type? */
-static bool media_type_is(const char *header, const char *type)
-{
-    size_t n = strlen(type);
-    if (strncasecmp(header, type, n) != 0) {
-        return false;
-    }
-    header += n;
-    header += strspn(header, " \t");
-    return *header == '\0' || *header == ';';
 }
 
 static loss_status unsupported_media(const struct request *q, const char *const *media, struct loss_error *err)

@@ -8,6 +8,7 @@
 #include <server/loss_routes.h>
 
 #include <stdalign.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <server/accept.h>
@@ -25,12 +26,14 @@
 #define SEGMENT_LOSS 2 /* /v1/losses/{loss}, /v2/models/{loss} */
 
 const char *const losses_compute_query[] = {"dtype", "nonfinite", "strict", NULL};
+const char *const losses_compute_media[] = {"application/json", SAFETENSORS_MEDIA, NULL};
 
 struct computation {
     const struct loss_alias *alias;
-    int64_t clock; /* when the stage under way began */
-    struct json_decoder *decoder;
-    bool literal;
+    int64_t clock;                           /* when the stage under way began */
+    struct json_decoder *decoder;            /* or ... */
+    struct safetensors_decoder *safetensors; /* ... this one, by the body's type */
+    bool literal, answers_safetensors;
     enum { STAGE_DECODE, STAGE_COMPUTE, STAGE_STORE } stage; /* what comes next */
     struct call call;
     struct call_answer answer;
@@ -93,6 +96,30 @@ static loss_status query_dtype(const struct request *q, struct json_decode_optio
                                      "dtype must be float32 or float64, got \"%s\"", call_clip(value, clip));
 }
 
+/* JSON, but for clients that like safetensors better. */
+static loss_status choose_answer(const struct request *q, struct computation *c, struct loss_error *err)
+{
+    const char *accept = request_header(q, "Accept");
+    c->answers_safetensors = accept_quality(accept, SAFETENSORS_MEDIA) > accept_quality(accept, "application/json");
+    return c->answers_safetensors ? LOSS_OK : accept_json(q, err);
+}
+
+static loss_status begin_safetensors(struct request *q, struct computation *c, struct loss_error *err)
+{
+    const char *length = request_header(q, "Content-Length");
+    const struct safetensors_options options = {
+        .desc = q->loss,
+        .alias = c->alias,
+        .query = q->query,
+        .n_query = q->n_query,
+        .has_body_size = length != NULL,
+        .body_size = length != NULL ? strtoull(length, NULL, 10) : 0,
+        .max_body = (uint64_t)q->server->conf->max_body,
+    };
+    c->safetensors = safetensors_decoder_new(q->arena, &options);
+    return c->safetensors != NULL ? LOSS_OK : no_memory(err);
+}
+
 loss_status losses_compute_begin(struct request *q, struct loss_error *err)
 {
     struct json_decode_options options = {.max_depth = (int)q->server->conf->max_depth};
@@ -102,25 +129,26 @@ loss_status losses_compute_begin(struct request *q, struct loss_error *err)
     }
     memset(c, 0, sizeof *c);
     LOSS_TRY(losses_find(q, &q->loss, &c->alias, err));
-    LOSS_TRY(accept_json(q, err));
+    LOSS_TRY(choose_answer(q, c, err));
     LOSS_TRY(query_dtype(q, &options, err));
     LOSS_TRY(query_choice(q, "nonfinite", "null", "literal", &c->literal, err));
     LOSS_TRY(query_choice(q, "strict", "false", "true", &options.strict, err));
+    q->state = c;
+    if (strncasecmp(q->content_type, SAFETENSORS_MEDIA, strlen(SAFETENSORS_MEDIA)) == 0) {
+        return begin_safetensors(q, c, err);
+    }
     options.desc = q->loss;
     options.alias = c->alias;
     c->decoder = json_decoder_new(q->arena, &options);
-    if (c->decoder == NULL) {
-        return no_memory(err);
-    }
-    q->state = c;
-    return LOSS_OK;
+    return c->decoder != NULL ? LOSS_OK : no_memory(err);
 }
 
 loss_status losses_compute_feed(struct request *q, const char *bytes, size_t n, struct loss_error *err)
 {
     struct computation *c = q->state;
     int64_t begun = machine_clock();
-    loss_status status = json_decoder_feed(c->decoder, bytes, n, err);
+    loss_status status = c->safetensors != NULL ? safetensors_decoder_feed(c->safetensors, bytes, n, err)
+                                                : json_decoder_feed(c->decoder, bytes, n, err);
     q->times.decode += machine_clock() - begun;
     return status;
 }
@@ -135,7 +163,8 @@ static int64_t stage_time(struct computation *c)
 
 static loss_status decode(struct request *q, struct computation *c, struct loss_error *err)
 {
-    loss_status status = json_decoder_end(c->decoder, &c->call, err);
+    loss_status status = c->safetensors != NULL ? safetensors_decoder_end(c->safetensors, &c->call, err)
+                                                : json_decoder_end(c->decoder, &c->call, err);
     q->times.decode += stage_time(c);
     c->call.loss.cancelled = request_cancelled;
     c->call.loss.cancelled_arg = q;
@@ -185,6 +214,13 @@ static loss_status store(struct request *q, struct computation *c, struct loss_e
 
 static loss_status answer_with(struct request *q, struct computation *c, struct reply *r, struct loss_error *err)
 {
+    if (c->answers_safetensors) {
+        LOSS_TRY(safetensors_encode(q->arena, &c->call, &c->answer, r, err));
+        r->status = 200;
+        q->next = NEXT_DONE;
+        q->times.encode += stage_time(c);
+        return LOSS_OK;
+    }
     struct json_encoder *e = json_encoder_new(q->arena, &c->call, &c->answer, c->literal);
     if (e == NULL) {
         return no_memory(err);

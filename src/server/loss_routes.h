@@ -6,6 +6,7 @@
 #define SERVER_LOSS_ROUTES_H
 
 #include <server/http.h>
+#include <server/safetensors_body.h>
 
 /* The loss that the third part of the path names; *alias is NULL where that is its own name.
  * err  LOSS_UNKNOWN_LOSS, with the nearest ones */
@@ -14,6 +15,7 @@ loss_status losses_find(const struct request *q, const struct loss_desc **desc, 
 
 /* POST /v1/losses/{loss}: a BODY_STREAM route that starts HERE. */
 extern const char *const losses_compute_query[]; /* dtype, nonfinite, strict */
+extern const char *const losses_compute_media[]; /* JSON and safetensors */
 loss_status losses_compute_begin(struct request *q, struct loss_error *err);
 loss_status losses_compute_feed(struct request *q, const char *bytes, size_t n, struct loss_error *err);
 loss_status losses_compute_step(struct request *q, struct reply *r, struct loss_error *err);
@@ -27,6 +29,8 @@ loss_status losses_openapi_step(struct request *q, struct reply *r, struct loss_
      .path = "/v1/losses/{loss}",                                                                                      \
      .query = losses_compute_query,                                                                                    \
      .body = BODY_STREAM,                                                                                              \
+     .media = losses_compute_media,                                                                                    \
+     .fields_media = SAFETENSORS_MEDIA,                                                                                \
      .start = NEXT_HERE,                                                                                               \
      .begin = losses_compute_begin,                                                                                    \
      .feed = losses_compute_feed,                                                                                      \

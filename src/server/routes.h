@@ -21,6 +21,7 @@ struct route {
     const char *const *query; /* names it takes, NULL-terminated; NULL: none */
     route_body body;
     const char *const *media; /* types that a body may have, NULL-terminated; NULL: application/json alone */
+    const char *fields_media; /* with a body of this type the query may have any names: begin checks them; or NULL */
     request_next start;       /* where step runs first */
     /* BODY_STREAM: when the head is there (may look at headers), then each piece. Failing here answers early. */
     loss_status (*begin)(struct request *q, struct loss_error *err);
