@@ -76,6 +76,18 @@ loss_status registry_ready(struct registry *r, struct loss_error *err)
     return r->store->ops->ready(r->store, err);
 }
 
+void registry_group_begin(struct registry *r)
+{
+    if (r->store->ops->group_begin != NULL) {
+        r->store->ops->group_begin(r->store);
+    }
+}
+
+loss_status registry_group_end(struct registry *r, struct loss_error *err)
+{
+    return r->store->ops->group_end != NULL ? r->store->ops->group_end(r->store, err) : LOSS_OK;
+}
+
 /* Length of the UTF-8 sequence at s, of at most n bytes, and the code point; 0: there is none. */
 static size_t read_utf8(const unsigned char *s, size_t n, uint32_t *point)
 {

@@ -68,6 +68,13 @@ struct registry_add {
     struct registry_key key;
 };
 
+/* Between these, what is added, changed and removed by this thread becomes durable together, at the end: each call
+ * by itself still changes all or nothing, and reads see what went before. If the end fails, nothing of all that has
+ * happened. A store that cannot group does each by itself.
+ * err  LOSS_STORE_UNAVAILABLE */
+void registry_group_begin(struct registry *r);
+loss_status registry_group_end(struct registry *r, struct loss_error *err);
+
 /* A name of a registry or an entry: 1..512 bytes of UTF-8 without control characters.
  * err  LOSS_INVALID_NAME at `pointer` */
 loss_status registry_check_name(const char *name, size_t n, const char *pointer, struct loss_error *err);

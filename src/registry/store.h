@@ -43,6 +43,10 @@ struct store_ops {
     void (*close)(struct store *s);
     loss_status (*ready)(struct store *s, struct loss_error *err);
 
+    /* registry_group_begin and _end; both NULL: it does not group. */
+    void (*group_begin)(struct store *s);
+    loss_status (*group_end)(struct store *s, struct loss_error *err);
+
     /* Add all `n` entries or none, each under the free name next to its own, creating registries that are missing.
      * One with a tally is merged into the entry of its name, where there is one (store_check_merge).
      * The strings of `out` lie in `arena`. key->key not NULL: if the key is known, `out` is what was added under it

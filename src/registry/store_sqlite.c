@@ -103,6 +103,9 @@ static const char *const migrations[] = {
 #define STATEMENT_MAP(X)                                                                                               \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
     X(COMMIT, "COMMIT")                                                                                                \
+    X(SAVEPOINT, "SAVEPOINT change")                                                                                   \
+    X(RELEASE, "RELEASE change")                                                                                       \
+    X(TAKE_BACK, "ROLLBACK TO change")                                                                                 \
     X(ROLLBACK, "ROLLBACK")                                                                                            \
     X(PROBE, "INSERT OR REPLACE INTO probe (id, filler) VALUES (1, zeroblob(65536))")                                  \
     X(FIND_REGISTRY, "SELECT id, ttl, updated_at FROM registries WHERE name = ?1")                                     \
@@ -162,6 +165,10 @@ struct sqlite_store {
     struct registry_tally tally; /* of the row that was read last */
     int lock_file;               /* -1: not open */
     bool failed;                 /* the last write did: ready tries one before it says yes */
+    bool grouping;               /* changes are savepoints of one transaction, which begins with the first */
+    bool begun;                  /* that transaction */
+    bool hurt;                   /* a change of the group could not be written */
+    struct loss_error group;     /* why the group takes no more; status LOSS_OK: it does */
 };
 
 static struct sqlite_store *sqlite_of(struct store *s)
@@ -362,16 +369,14 @@ static loss_status check_in_place(struct sqlite_store *s, struct loss_error *err
     return LOSS_OK;
 }
 
-/* Take the store and begin a change. Whatever it returns, end_write must follow. */
-static loss_status begin_write(struct sqlite_store *s, struct loss_error *err)
+static loss_status begin_transaction(struct sqlite_store *s, struct loss_error *err)
 {
-    pthread_mutex_lock(&s->lock);
     LOSS_TRY(check_in_place(s, err));
     return run(s, SQL_BEGIN, err, "");
 }
 
-/* Commit where all went well, else undo; release the store. Returns how it ended. */
-static loss_status end_write(struct sqlite_store *s, loss_status status, struct loss_error *err)
+/* Commit where all went well, else undo. */
+static loss_status end_transaction(struct sqlite_store *s, loss_status status, struct loss_error *err)
 {
     if (status == LOSS_OK) {
         status = run(s, SQL_COMMIT, err, "");
@@ -380,8 +385,82 @@ static loss_status end_write(struct sqlite_store *s, loss_status status, struct 
         run(s, SQL_ROLLBACK, NULL, ""); /* if even this fails, the next BEGIN will say so */
     }
     if (status == LOSS_OK || status == LOSS_STORE_UNAVAILABLE) {
-        s->failed = status != LOSS_OK;
+        s->failed = status != LOSS_OK || s->hurt;
     }
+    return status;
+}
+
+/* Begin a change as a part of the group's transaction. Once that is lost, it stays so until the group ends. */
+static loss_status begin_savepoint(struct sqlite_store *s, struct loss_error *err)
+{
+    if (s->group.status == LOSS_OK && !s->begun) {
+        s->begun = begin_transaction(s, &s->group) == LOSS_OK;
+    }
+    if (s->group.status != LOSS_OK) {
+        return loss_fail(err, s->group.status, "", "%s", s->group.message);
+    }
+    return run(s, SQL_SAVEPOINT, err, "");
+}
+
+/* Keep the change in the group where all went well, else undo it alone. After some failures SQLite ends the whole
+ * transaction by itself: then the group is lost. */
+static loss_status end_savepoint(struct sqlite_store *s, loss_status status, struct loss_error *err)
+{
+    s->hurt |= status == LOSS_STORE_UNAVAILABLE;
+    if (s->group.status != LOSS_OK) {
+        return status;
+    }
+    if (status != LOSS_OK && !sqlite3_get_autocommit(s->db)) {
+        run(s, SQL_TAKE_BACK, NULL, "");
+    }
+    loss_status released = LOSS_OK;
+    if (!sqlite3_get_autocommit(s->db)) {
+        released = run(s, SQL_RELEASE, status == LOSS_OK ? err : NULL, "");
+    }
+    if (sqlite3_get_autocommit(s->db)) {
+        loss_fail(&s->group, LOSS_STORE_UNAVAILABLE, "", "the store failed while it wrote several changes");
+    }
+    return status == LOSS_OK ? released : status;
+}
+
+/* Take the store and begin a change. Whatever it returns, end_write must follow. */
+static loss_status begin_write(struct sqlite_store *s, struct loss_error *err)
+{
+    pthread_mutex_lock(&s->lock);
+    return s->grouping ? begin_savepoint(s, err) : begin_transaction(s, err);
+}
+
+/* End the change, and release the store. Returns how it ended. */
+static loss_status end_write(struct sqlite_store *s, loss_status status, struct loss_error *err)
+{
+    status = s->grouping ? end_savepoint(s, status, err) : end_transaction(s, status, err);
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+static void sqlite_group_begin(struct store *store)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    pthread_mutex_lock(&s->lock); /* until the end */
+    s->grouping = true;
+    s->begun = s->hurt = false;
+    s->group = (struct loss_error){.status = LOSS_OK};
+}
+
+static loss_status sqlite_group_end(struct store *store, struct loss_error *err)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    loss_status status = s->group.status;
+    if (s->begun) {
+        if (status != LOSS_OK) {
+            loss_fail(err, status, "", "%s", s->group.message);
+        }
+        status = end_transaction(s, status, err);
+    } else { /* nothing was changed, so what was read holds; each change was told why it failed */
+        s->failed |= s->hurt;
+        status = LOSS_OK;
+    }
+    s->grouping = s->hurt = false;
     pthread_mutex_unlock(&s->lock);
     return status;
 }
@@ -1074,6 +1153,8 @@ static loss_status open_file(struct sqlite_store *s, const char *path, struct lo
 static const struct store_ops sqlite_ops = {
     .close = sqlite_close_store,
     .ready = sqlite_ready,
+    .group_begin = sqlite_group_begin,
+    .group_end = sqlite_group_end,
     .add = sqlite_add,
     .scan = sqlite_scan,
     .remove = sqlite_remove,
@@ -1092,7 +1173,11 @@ loss_status store_sqlite_open(const char *path, struct store **out, struct loss_
     }
     s->base.ops = &sqlite_ops;
     s->lock_file = -1;
-    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutexattr_t again; /* who has begun a group goes on to change */
+    pthread_mutexattr_init(&again);
+    pthread_mutexattr_settype(&again, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&s->lock, &again);
+    pthread_mutexattr_destroy(&again);
     loss_status status = open_file(s, path, err);
     if (status != LOSS_OK) {
         sqlite_close_store(&s->base);

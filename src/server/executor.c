@@ -8,8 +8,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#define MOST_TOGETHER 256 /* jobs of a group */
+
 struct job {
     void (*work)(void *);
+    void (*done)(void *);
     void *arg;
     size_t bytes;
 };
@@ -22,45 +25,71 @@ struct executor {
     size_t bytes;          /* held by jobs waiting or running */
     size_t max_jobs, max_bytes;
     struct job *ring;
-    atomic_size_t length; /* jobs waiting or running */
+    struct executor_group group;     /* begin NULL: one job at a time */
+    struct job taken[MOST_TOGETHER]; /* the thread's own */
+    atomic_size_t length;            /* jobs waiting or running */
     pthread_t thread;
 };
 
-/* The next job; false: stopping, and none is left. */
-static bool next_job(struct executor *e, struct job *job)
+/* Take what waits, as far as it goes together; how many jobs. 0: stopping, and none is left. */
+static size_t take(struct executor *e)
 {
-    bool got;
+    size_t most = e->group.begin != NULL ? MOST_TOGETHER : 1, n;
 
     pthread_mutex_lock(&e->mutex);
     while (e->waiting == 0 && !e->stopping) {
         pthread_cond_wait(&e->arrived, &e->mutex);
     }
-    got = e->waiting > 0;
-    if (got) {
-        *job = e->ring[e->first];
+    n = e->waiting < most ? e->waiting : most;
+    for (size_t i = 0; i < n; i++) {
+        e->taken[i] = e->ring[e->first];
         e->first = (e->first + 1) % e->max_jobs;
-        e->waiting--;
     }
+    e->waiting -= n;
     pthread_mutex_unlock(&e->mutex);
-    return got;
+    return n;
+}
+
+static void run_jobs(struct executor *e, size_t n)
+{
+    if (e->group.begin != NULL) {
+        e->group.begin(e->group.arg);
+    }
+    for (size_t i = 0; i < n; i++) {
+        e->taken[i].work(e->taken[i].arg);
+    }
+    if (e->group.end != NULL) {
+        e->group.end(e->group.arg);
+    }
+}
+
+static void finish_jobs(struct executor *e, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct job *job = &e->taken[i];
+        if (job->done != NULL) {
+            job->done(job->arg);
+        }
+        pthread_mutex_lock(&e->mutex);
+        e->bytes -= job->bytes;
+        pthread_mutex_unlock(&e->mutex);
+        atomic_fetch_sub(&e->length, 1);
+    }
 }
 
 static void *run(void *arg)
 {
     struct executor *e = arg;
-    struct job job;
+    size_t n;
 
-    while (next_job(e, &job)) {
-        job.work(job.arg);
-        pthread_mutex_lock(&e->mutex);
-        e->bytes -= job.bytes;
-        pthread_mutex_unlock(&e->mutex);
-        atomic_fetch_sub(&e->length, 1);
+    while ((n = take(e)) > 0) {
+        run_jobs(e, n);
+        finish_jobs(e, n);
     }
     return NULL;
 }
 
-struct executor *executor_new(const char *name, size_t max_jobs, size_t max_bytes)
+struct executor *executor_new(const char *name, size_t max_jobs, size_t max_bytes, const struct executor_group *group)
 {
     struct executor *e = calloc(1, sizeof *e);
     struct job *ring = calloc(max_jobs, sizeof *ring);
@@ -69,6 +98,9 @@ struct executor *executor_new(const char *name, size_t max_jobs, size_t max_byte
         goto out;
     }
     e->ring = ring;
+    if (group != NULL) {
+        e->group = *group;
+    }
     e->max_jobs = max_jobs;
     e->max_bytes = max_bytes;
     pthread_mutex_init(&e->mutex, NULL);
@@ -84,7 +116,7 @@ out:
     return NULL;
 }
 
-bool executor_submit(struct executor *e, void (*work)(void *), void *arg, size_t bytes)
+bool executor_submit(struct executor *e, void (*work)(void *), void (*done)(void *), void *arg, size_t bytes)
 {
     bool taken = false;
 
@@ -92,7 +124,7 @@ bool executor_submit(struct executor *e, void (*work)(void *), void *arg, size_t
     /* A job that alone is larger than the bound may still run alone. */
     if (!e->stopping && e->waiting < e->max_jobs &&
         (e->bytes == 0 || (bytes <= e->max_bytes && e->bytes <= e->max_bytes - bytes))) {
-        e->ring[(e->first + e->waiting) % e->max_jobs] = (struct job){work, arg, bytes};
+        e->ring[(e->first + e->waiting) % e->max_jobs] = (struct job){work, done, arg, bytes};
         e->waiting++;
         e->bytes += bytes;
         atomic_fetch_add(&e->length, 1);

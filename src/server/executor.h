@@ -4,6 +4,9 @@
  *
  * There are two: the compute executor (one thread, which leads the OpenMP team) and the store executor (one thread,
  * which may block on disk). A queue that is full says so; it never blocks the one who asks.
+ *
+ * An executor may take the jobs that wait as one group: `begin`, each job's work, `end`, then each job's `done`. So
+ * many changes share one commit, and nobody is answered before it.
  */
 #ifndef SERVER_EXECUTOR_H
 #define SERVER_EXECUTOR_H
@@ -13,9 +16,17 @@
 
 struct executor;
 
-struct executor *executor_new(const char *name, size_t max_jobs, size_t max_bytes); /* NULL: no memory or thread */
-/* Run work(arg) on the executor's thread. `bytes` is what the job holds in memory. False: full or stopping. */
-bool executor_submit(struct executor *e, void (*work)(void *), void *arg, size_t bytes);
+struct executor_group {
+    void (*begin)(void *arg);
+    void (*end)(void *arg);
+    void *arg;
+};
+
+/* group NULL: one job at a time. NULL: no memory or thread */
+struct executor *executor_new(const char *name, size_t max_jobs, size_t max_bytes, const struct executor_group *group);
+/* Run work(arg), and when its group has ended done(arg), on the executor's thread. `bytes` is what the job holds in
+ * memory. done NULL: nothing. False: full or stopping. */
+bool executor_submit(struct executor *e, void (*work)(void *), void (*done)(void *), void *arg, size_t bytes);
 size_t executor_length(const struct executor *e); /* jobs waiting or running */
 void executor_free(struct executor *e);           /* works off what is queued, then ends; NULL is fine */
 

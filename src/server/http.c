@@ -65,7 +65,8 @@ struct exchange {
     struct MHD_Connection *connection;
     int fd;
     exchange_phase phase;
-    bool counted; /* in the metrics' requests in flight */
+    request_next place; /* where it was worked on last */
+    bool counted;       /* in the metrics' requests in flight */
     bool has_body;
     bool linger; /* the client may still be sending when the answer is out */
     bool stored; /* a step on the store executor has run: too late to refuse */
@@ -530,23 +531,44 @@ static void set_overloaded(struct exchange *x)
 }
 
 static void work(void *arg);
+static void pass_on(void *arg);
 
 static bool submit(struct exchange *x)
 {
     const struct server *server = x->http->server;
     struct executor *e = x->request.next == NEXT_COMPUTE ? server->compute : server->store;
 
-    return executor_submit(e, work, x, loss_arena_used(x->request.arena));
+    return executor_submit(e, work, pass_on, x, loss_arena_used(x->request.arena));
 }
 
-/* On an executor: run what belongs there, then pass the request on. After that it may be gone. */
+/* On an executor: run what belongs there. */
 static void work(void *arg)
+{
+    struct exchange *x = arg;
+
+    x->place = x->request.next;
+    run_steps(x, x->request.next);
+}
+
+/* What a request was told of a commit that failed then is not true. */
+static void take_back(struct exchange *x)
+{
+    memset(&x->reply, 0, sizeof x->reply);
+    x->error = x->http->server->commit;
+    set_problem(x);
+    x->request.next = NEXT_DONE;
+}
+
+/* On an executor: the work is done, and committed. After that the exchange may be gone. */
+static void pass_on(void *arg)
 {
     struct exchange *x = arg;
     struct http *http = x->http;
     struct MHD_Connection *connection = x->connection;
 
-    run_steps(x, x->request.next);
+    if (x->place == NEXT_STORE && http->server->commit.status != LOSS_OK) {
+        take_back(x);
+    }
     if (x->request.next == NEXT_COMPUTE || x->request.next == NEXT_STORE) {
         if (submit(x)) {
             return;

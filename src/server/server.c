@@ -32,6 +32,7 @@ static void signals_init(sigset_t *set)
     sigaddset(set, SIGINT);
     pthread_sigmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a store that may not grow says so */
 }
 
 /* The signal that came within that time, or 0. */
@@ -91,14 +92,31 @@ static bool start_registry(struct server *s)
     return true;
 }
 
+/* What the store executor found waiting shares one commit. */
+static void begin_commit(void *arg)
+{
+    struct server *s = arg;
+    registry_group_begin(s->registry);
+}
+
+static void end_commit(void *arg)
+{
+    struct server *s = arg;
+    s->commit = (struct loss_error){.status = LOSS_OK};
+    (void)registry_group_end(s->registry, &s->commit);
+}
+
 static bool start_executors(struct server *s)
 {
     const struct conf *conf = s->conf;
 
+    const struct executor_group commit = {.begin = begin_commit, .end = end_commit, .arg = s};
+
     s->metrics = metrics_new();
-    s->compute = executor_new("compute", (size_t)conf->queue_jobs, (size_t)conf->queue_bytes);
-    s->store = executor_new("store", (size_t)conf->queue_jobs, (size_t)conf->queue_bytes);
-    if (s->metrics == NULL || s->compute == NULL || s->store == NULL || !executor_submit(s->compute, size_team, s, 0)) {
+    s->compute = executor_new("compute", (size_t)conf->queue_jobs, (size_t)conf->queue_bytes, NULL);
+    s->store = executor_new("store", (size_t)conf->queue_jobs, (size_t)conf->queue_bytes, &commit);
+    if (s->metrics == NULL || s->compute == NULL || s->store == NULL ||
+        !executor_submit(s->compute, size_team, NULL, s, 0)) {
         log_line(LOG_ERROR, "cannot start: no memory or no threads");
         return false;
     }
@@ -211,7 +229,8 @@ static void serve(struct server *s, const sigset_t *signals)
                 return;
             }
         } else {
-            (void)executor_submit(s->store, expire, s, 0); /* a full queue has more urgent work: next minute, then */
+            /* A full queue has more urgent work: next minute, then. */
+            (void)executor_submit(s->store, expire, NULL, s, 0);
             next_expiry += EXPIRE_SECONDS * INT64_C(1000000);
         }
     }

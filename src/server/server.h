@@ -18,6 +18,7 @@ struct server {
     struct loss_budget budget;
     struct executor *compute, *store;
     struct registry *registry;
+    struct loss_error commit; /* how the last group of store jobs ended; the store executor's own */
     struct metrics *metrics;
     atomic_bool draining;
     const char *url; /* "http://127.0.0.1:8080", once listening */

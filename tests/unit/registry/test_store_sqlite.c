@@ -313,6 +313,42 @@ static void test_sqlite__makes_missing_directories(void **state)
 }
 
 /* The disk is full for as long as the file may not grow. */
+/* How many entries another program sees: what is committed. */
+static int committed(const struct world *w)
+{
+    sqlite3 *db;
+    sqlite3_stmt *q;
+    assert_int_equal(sqlite3_open_v2(w->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM entries", -1, &q, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+    int n = sqlite3_column_int(q, 0);
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    return n;
+}
+
+static void test_sqlite__commits_a_group_together(void **state)
+{
+    struct world *w = *state;
+    char name[513];
+    struct registry_entry out;
+    struct registry_add add = {
+        .registry = "run", .name = name, .collection = REGISTRY_LOSSES, .dtype = "", .reduction = ""};
+    memset(name, 'n', 512);
+    name[512] = '\0';
+    world_add(w, name, 0, 1);
+    registry_group_begin(w->registry);
+    world_add(w, "x", 0, 1);
+    assert_int_equal(registry_add(w->registry, &add, w->arena, &out, NULL), LOSS_INVALID_NAME); /* undone alone */
+    world_add(w, "y", 0, 1);
+    assert_string_equal(world_names(w, &(struct registry_query){.registry = "run", .scope = "[xy]"}), "x y");
+    assert_int_equal(committed(w), 1);
+    assert_int_equal(registry_group_end(w->registry, NULL), LOSS_OK);
+    assert_int_equal(committed(w), 3);
+    registry_group_begin(w->registry);
+    assert_int_equal(registry_group_end(w->registry, NULL), LOSS_OK); /* nothing to commit */
+}
+
 static void test_sqlite__is_not_ready_while_the_disk_is_full(void **state)
 {
     struct world *w = *state;
@@ -355,6 +391,87 @@ static void test_sqlite__is_not_ready_while_the_disk_is_full(void **state)
     assert_int_equal(world_open(w), LOSS_OK);
 }
 
+static void test_sqlite__keeps_each_change_of_a_group_to_itself(void **state)
+{
+    struct world *w = *state;
+    struct registry_entry out;
+    struct registry_add add = {.registry = "run",
+                               .name = "x",
+                               .collection = REGISTRY_LOSSES,
+                               .dtype = "",
+                               .reduction = "",
+                               .key = {.key = "key", .fingerprint = {1}}};
+    registry_group_begin(w->registry);
+    assert_int_equal(registry_add(w->registry, &add, w->arena, &out, &w->err), LOSS_OK);
+    add.name = "y";
+    add.key.fingerprint[0] = 2;
+    assert_int_equal(registry_add(w->registry, &add, w->arena, &out, NULL), LOSS_IDEMPOTENCY_CONFLICT);
+    add.name = "z";
+    add.key.key = NULL;
+    assert_int_equal(registry_add(w->registry, &add, w->arena, &out, &w->err), LOSS_OK);
+    assert_string_equal(world_names(w, &ALL), "x z"); /* the group sees itself */
+    assert_int_equal(registry_group_end(w->registry, &w->err), LOSS_OK);
+    world_reopen(w);
+    assert_string_equal(world_names(w, &ALL), "x z");
+}
+
+static void group_and_crash(struct world *w)
+{
+    struct registry_entry out;
+    registry_group_begin(w->registry);
+    if (!add_under_key(w, &out)) {
+        _exit(2);
+    }
+}
+
+static void test_sqlite__forgets_a_group_that_never_ended(void **state)
+{
+    struct world *w = *state;
+    world_add(w, "before", 0, 1);
+    in_a_crash(w, group_and_crash);
+    assert_string_equal(world_names(w, &ALL), "before");
+}
+
+/* In a child, whose files may then grow no further. */
+static int fail_a_group(struct world *w)
+{
+    struct registry_entry out;
+    struct rlimit limit = {.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    if (world_open(w) != LOSS_OK || setrlimit(RLIMIT_FSIZE, &limit) != 0) {
+        return 1;
+    }
+    registry_group_begin(w->registry);
+    if (!add_under_key(w, &out)) {
+        return 2;
+    }
+    if (registry_group_end(w->registry, NULL) != LOSS_STORE_UNAVAILABLE ||
+        registry_ready(w->registry, NULL) != LOSS_STORE_UNAVAILABLE) {
+        return 3;
+    }
+    limit.rlim_cur = RLIM_INFINITY;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    return registry_ready(w->registry, NULL) == LOSS_OK ? 0 : 4;
+}
+
+static void test_sqlite__takes_back_a_group_that_the_disk_refused(void **state)
+{
+    struct world *w = *state;
+    int exit_status;
+    world_add(w, "before", 0, 1);
+    world_close(w);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        _exit(fail_a_group(w));
+    }
+    assert_int_equal(waitpid(pid, &exit_status, 0), pid);
+    assert_true(WIFEXITED(exit_status));
+    assert_int_equal(WEXITSTATUS(exit_status), 0);
+    assert_int_equal(world_open(w), LOSS_OK);
+    assert_string_equal(world_names(w, &ALL), "before");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,7 +488,11 @@ int main(void)
         ON_STORE(test_sqlite__leaves_newer_files_alone, "sqlite"),
         ON_STORE(test_sqlite__does_not_take_a_file_it_cannot_read_for_empty, "sqlite"),
         ON_STORE(test_sqlite__makes_missing_directories, "sqlite"),
+        ON_STORE(test_sqlite__commits_a_group_together, "sqlite"),
         ON_STORE(test_sqlite__is_not_ready_while_the_disk_is_full, "sqlite"),
+        ON_STORE(test_sqlite__keeps_each_change_of_a_group_to_itself, "sqlite"),
+        ON_STORE(test_sqlite__forgets_a_group_that_never_ended, "sqlite"),
+        ON_STORE(test_sqlite__takes_back_a_group_that_the_disk_refused, "sqlite"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,14 +70,14 @@ static void numbered_job(void *arg)
 
 static void test_jobs__run_in_the_order_of_submission(void **state)
 {
-    struct executor *e = executor_new("test", 64, 1000);
+    struct executor *e = executor_new("test", 64, 1000, NULL);
     struct order order = {.n = 0};
     struct numbered jobs[64];
     (void)state;
     assert_non_null(e);
     for (int i = 0; i < 64; i++) {
         jobs[i] = (struct numbered){&order, i};
-        assert_true(executor_submit(e, numbered_job, &jobs[i], 1));
+        assert_true(executor_submit(e, numbered_job, NULL, &jobs[i], 1));
     }
     executor_free(e);
     assert_int_equal(order.n, 64);
@@ -88,17 +88,17 @@ static void test_jobs__run_in_the_order_of_submission(void **state)
 
 static void test_a_full_queue__refuses(void **state)
 {
-    struct executor *e = executor_new("test", 2, 1000);
+    struct executor *e = executor_new("test", 2, 1000, NULL);
     struct order order = {.n = 0};
     struct numbered job = {&order, 7};
     struct gate gate;
     (void)state;
     gate_init(&gate);
-    assert_true(executor_submit(e, gate_job, &gate, 0));
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 0));
     gate_await(&gate); /* runs: no longer waits */
-    assert_true(executor_submit(e, numbered_job, &job, 0));
-    assert_true(executor_submit(e, numbered_job, &job, 0));
-    assert_false(executor_submit(e, numbered_job, &job, 0));
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 0));
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 0));
+    assert_false(executor_submit(e, numbered_job, NULL, &job, 0));
     assert_int_equal(executor_length(e), 3);
     gate_open(&gate);
     executor_free(e);
@@ -107,17 +107,17 @@ static void test_a_full_queue__refuses(void **state)
 
 static void test_bytes__are_bounded_together(void **state)
 {
-    struct executor *e = executor_new("test", 10, 100);
+    struct executor *e = executor_new("test", 10, 100, NULL);
     struct order order = {.n = 0};
     struct numbered job = {&order, 7};
     struct gate gate;
     (void)state;
     gate_init(&gate);
-    assert_true(executor_submit(e, gate_job, &gate, 40));
-    assert_true(executor_submit(e, numbered_job, &job, 60));
-    assert_false(executor_submit(e, numbered_job, &job, 1));
-    assert_false(executor_submit(e, numbered_job, &job, SIZE_MAX));
-    assert_true(executor_submit(e, numbered_job, &job, 0));
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 40));
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 60));
+    assert_false(executor_submit(e, numbered_job, NULL, &job, 1));
+    assert_false(executor_submit(e, numbered_job, NULL, &job, SIZE_MAX));
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 0));
     gate_open(&gate);
     executor_free(e);
     assert_int_equal(order.n, 2);
@@ -125,14 +125,51 @@ static void test_bytes__are_bounded_together(void **state)
 
 static void test_a_job_beyond_the_bound__runs_alone(void **state)
 {
-    struct executor *e = executor_new("test", 10, 100);
+    struct executor *e = executor_new("test", 10, 100, NULL);
     struct gate gate;
     (void)state;
     gate_init(&gate);
-    assert_true(executor_submit(e, gate_job, &gate, 1000));
-    assert_false(executor_submit(e, gate_job, &gate, 1));
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 1000));
+    assert_false(executor_submit(e, gate_job, NULL, &gate, 1));
     gate_open(&gate);
     executor_free(e);
+}
+
+static void begin_group(void *order)
+{
+    numbered_job(&(struct numbered){order, -1});
+}
+
+static void end_group(void *order)
+{
+    numbered_job(&(struct numbered){order, -2});
+}
+
+static void done_job(void *arg)
+{
+    const struct numbered *job = arg;
+    numbered_job(&(struct numbered){job->order, 100 + job->number});
+}
+
+static void test_what_waits__goes_together_and_is_done_after_the_end(void **state)
+{
+    static const int wanted[] = {-1, -2, -1, 1, 2, -2, 101, 102};
+    struct order order = {.n = 0};
+    const struct executor_group group = {begin_group, end_group, &order};
+    struct executor *e = executor_new("test", 10, 100, &group);
+    struct numbered jobs[] = {{&order, 1}, {&order, 2}};
+    struct gate gate;
+    (void)state;
+    gate_init(&gate);
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 0)); /* a group of its own */
+    gate_await(&gate);
+    for (int i = 0; i < 2; i++) {
+        assert_true(executor_submit(e, numbered_job, done_job, &jobs[i], 0));
+    }
+    gate_open(&gate);
+    executor_free(e);
+    assert_int_equal(order.n, sizeof wanted / sizeof *wanted);
+    assert_memory_equal(order.seen, wanted, sizeof wanted);
 }
 
 int main(void)
@@ -142,6 +179,7 @@ int main(void)
         cmocka_unit_test(test_a_full_queue__refuses),
         cmocka_unit_test(test_bytes__are_bounded_together),
         cmocka_unit_test(test_a_job_beyond_the_bound__runs_alone),
+        cmocka_unit_test(test_what_waits__goes_together_and_is_done_after_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
