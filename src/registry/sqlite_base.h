@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sqlite_base.h - what the SQLite store is made of: its state, its statements, and changes that commit together.
+ */
+#ifndef REGISTRY_SQLITE_BASE_H
+#define REGISTRY_SQLITE_BASE_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+
+#include <registry/store.h>
+
+/* The columns that read_entry and read_info (store_sqlite.c) take. A registry's end is store_end_of, with ?2 for the default ttl. */
+#define ENTRY_FIELDS "step, name, collection, loss_bits, dtype, reduction, added_at, tally, merged_at"
+#define ENTRY_COLUMNS "id, " ENTRY_FIELDS
+#define INFO_COLUMNS                                                                                                   \
+    "name, ttl, updated_at, (SELECT count(*) FROM entries WHERE registry = r.id),"                                     \
+    "(SELECT count(DISTINCT step) FROM entries WHERE registry = r.id),"                                                \
+    "(SELECT max(step) FROM entries WHERE registry = r.id)"
+#define END_OF_REGISTRY "iif(ttl > 0, updated_at + ttl * 1000000, iif(?2 > 0, updated_at + ?2, 9223372036854775807))"
+
+#define STATEMENT_MAP(X)                                                                                               \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
+    X(COMMIT, "COMMIT")                                                                                                \
+    X(SAVEPOINT, "SAVEPOINT change")                                                                                   \
+    X(RELEASE, "RELEASE change")                                                                                       \
+    X(TAKE_BACK, "ROLLBACK TO change")                                                                                 \
+    X(ROLLBACK, "ROLLBACK")                                                                                            \
+    X(PROBE, "INSERT OR REPLACE INTO probe (id, filler) VALUES (1, zeroblob(65536))")                                  \
+    X(FIND_REGISTRY, "SELECT id, ttl, updated_at FROM registries WHERE name = ?1")                                     \
+    X(MAKE_REGISTRY, "INSERT INTO registries (name, ttl, updated_at) VALUES (?1, ?2, ?3)")                             \
+    X(TOUCH_REGISTRY, "UPDATE registries SET updated_at = ?2 WHERE id = ?1")                                           \
+    X(SET_TTL, "UPDATE registries SET ttl = ?2, updated_at = ?3 WHERE id = ?1")                                        \
+    X(DROP_REGISTRY, "DELETE FROM registries WHERE id = ?1")                                                           \
+    X(EXPIRE_REGISTRIES, "DELETE FROM registries WHERE " END_OF_REGISTRY " <= ?1")                                     \
+    X(INFO, "SELECT " INFO_COLUMNS " FROM registries r WHERE id = ?1")                                                 \
+    X(INFOS, "SELECT " INFO_COLUMNS " FROM registries r WHERE name > ?3 AND " END_OF_REGISTRY " > ?1"                  \
+             " ORDER BY name")                                                                                         \
+    X(COUNT_ENTRIES, "SELECT count(*) FROM entries WHERE registry = ?1")                                               \
+    X(LATEST_STEP, "SELECT max(step) FROM entries WHERE registry = ?1")                                                \
+    X(FIND_NAME, "SELECT 1 FROM entries WHERE registry = ?1 AND step = ?2 AND name = ?3")                              \
+    X(ADD_ENTRY, "INSERT INTO entries (registry, " ENTRY_FIELDS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)")    \
+    X(MERGE_ENTRY, "UPDATE entries SET loss_bits = ?2, tally = ?3, merged_at = ?4 WHERE id = ?1")                      \
+    X(REMOVE_ENTRY, "DELETE FROM entries WHERE id = ?1")                                                               \
+    X(SCAN_ALL, "SELECT " ENTRY_COLUMNS " FROM entries INDEXED BY entries_of_registry"                                 \
+                " WHERE registry = ?1 AND id > ?3"                                                                     \
+                " AND (?4 IS NULL OR collection = ?4) AND (?5 IS NULL OR name = ?5) ORDER BY id")                      \
+    X(SCAN_STEP, "SELECT " ENTRY_COLUMNS " FROM entries INDEXED BY entries_of_step"                                    \
+                 " WHERE registry = ?1 AND step = ?2 AND id > ?3"                                                      \
+                 " AND (?4 IS NULL OR collection = ?4) ORDER BY id")                                                   \
+    X(SCAN_NAME, "SELECT " ENTRY_COLUMNS " FROM entries WHERE registry = ?1 AND step = ?2 AND name = ?5"               \
+                 " AND id > ?3 AND (?4 IS NULL OR collection = ?4)")                                                   \
+    X(FIND_SUFFIX, "SELECT next FROM suffixes WHERE registry = ?1 AND step = ?2 AND base = ?3")                        \
+    X(SET_SUFFIX, "INSERT INTO suffixes (registry, step, base, next) VALUES (?1, ?2, ?3, ?4)"                          \
+                  " ON CONFLICT DO UPDATE SET next = ?4")                                                              \
+    X(LOWER_SUFFIX, "UPDATE suffixes SET next = ?4"                                                                    \
+                    " WHERE registry = ?1 AND step = ?2 AND base = ?3 AND next > ?4")                                  \
+    X(FIND_KEY, "SELECT id, fingerprint, created_at FROM keys WHERE key = ?1")                                         \
+    X(ADD_KEY, "INSERT INTO keys (key, fingerprint, created_at) VALUES (?1, ?2, ?3)")                                  \
+    X(DROP_KEY, "DELETE FROM keys WHERE id = ?1")                                                                      \
+    X(EXPIRE_KEYS, "DELETE FROM keys WHERE created_at <= ?1")                                                          \
+    X(ADD_KEY_ENTRY, "INSERT INTO key_entries (key, position, entry, " ENTRY_FIELDS ")"                                \
+                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                                    \
+    X(KEY_ENTRIES, "SELECT entry, " ENTRY_FIELDS " FROM key_entries WHERE key = ?1 ORDER BY position")
+
+enum statement {
+#define STATEMENT_ENUM(id, sql) SQL_##id,
+    STATEMENT_MAP(STATEMENT_ENUM)
+#undef STATEMENT_ENUM
+        N_STATEMENTS
+};
+
+struct sqlite_store {
+    struct store base;
+    pthread_mutex_t lock; /* guards all below, and the transaction */
+    sqlite3 *db;
+    sqlite3_stmt *statement[N_STATEMENTS];
+    struct registry_tally tally; /* of the row that was read last */
+    int lock_file;               /* -1: not open */
+    bool failed;                 /* the last write did: ready tries one before it says yes */
+    bool grouping;               /* changes are savepoints of one transaction, which begins with the first */
+    bool begun;                  /* that transaction */
+    bool hurt;                   /* a change of the group could not be written */
+    struct loss_error group;     /* why the group takes no more; status LOSS_OK: it does */
+};
+
+static inline struct sqlite_store *sqlite_of(struct store *s)
+{
+    return (struct sqlite_store *)s;
+}
+
+/* A tally's stored form. */
+struct blob {
+    unsigned char *bytes; /* NULL: none */
+    size_t n;
+};
+
+/* A failure of SQLite, as ours. */
+loss_status sqlite_fail(const struct sqlite_store *s, int rc, struct loss_error *err);
+
+/* How a statement's parameters are given: one letter each. i int64_t, s string or NULL, f a 32-byte fingerprint,
+ * b a struct blob's address. What is bound must live until the statement is done. */
+
+/* Begin a query: *q gives rows to sqlite_next_row, and sqlite_done ends it. Pass each parameter as its letter says. */
+loss_status sqlite_start(struct sqlite_store *s, enum statement id, sqlite3_stmt **q, struct loss_error *err,
+                         const char *types, ...);
+loss_status sqlite_next_row(struct sqlite_store *s, sqlite3_stmt *q, bool *row, struct loss_error *err);
+void sqlite_done(sqlite3_stmt *q); /* NULL is fine */
+/* Run a statement that gives no rows. */
+loss_status sqlite_run(struct sqlite_store *s, enum statement id, struct loss_error *err, const char *types, ...);
+/* No column of ours is NULL: SQLite says so only where it has no memory for the text, which sets *short_of_memory. */
+const char *sqlite_text(sqlite3_stmt *q, int column, bool *short_of_memory);
+/* Make the statements, once the tables are there. */
+loss_status sqlite_prepare_statements(struct sqlite_store *s, struct loss_error *err);
+
+/* What was written to a file that has been deleted or replaced would be lost. */
+loss_status sqlite_check_in_place(struct sqlite_store *s, struct loss_error *err);
+
+/* Take the store and begin a change. Whatever it returns, sqlite_end_write must follow, which keeps the change where
+ * all went well, else undoes it, and releases the store. Returns how it ended. */
+loss_status sqlite_begin_write(struct sqlite_store *s, struct loss_error *err);
+loss_status sqlite_end_write(struct sqlite_store *s, loss_status status, struct loss_error *err);
+/* The store's group_begin and group_end. */
+void sqlite_group_begin(struct store *store);
+loss_status sqlite_group_end(struct store *store, struct loss_error *err);
+
+/* Open the file: lock others out, make or migrate the tables, make the statements (sqlite_file.c). */
+loss_status sqlite_open_file(struct sqlite_store *s, const char *path, struct loss_error *err);
+
+#endif
