@@ -13,6 +13,7 @@
 #include <loss/loss.h>
 #include <server/openapi_schemas.h>
 #include <server/routes.h>
+#include <server/safetensors_body.h>
 #include <text/json_write.h>
 
 #define LOSS_PATH "/v1/losses/{loss}"
@@ -34,6 +35,7 @@ struct operation {
     bool adds;          /* takes an idempotency key */
     bool oip;           /* errors are those of the Open Inference Protocol */
     bool binary;        /* bodies may have bytes of tensors behind the JSON */
+    bool safetensors;   /* bodies may be safetensors files instead */
     short problems[10]; /* HTTP statuses besides the ones that every operation has */
     struct link links[3];
 };
@@ -135,6 +137,7 @@ static const struct operation operations[] = {
      .answer = "Answer",
      .status = 200,
      .adds = true,
+     .safetensors = true,
      .problems = {404, 406, 408, 409, 413, 415, 422, 504},
      .links = {{"entry", "get_entry",
                 "{'registry':'$request.body#/registry','name':'$response.body#/entry/name',"
@@ -304,6 +307,9 @@ static void write_content(struct json_out *o, const struct operation *operation,
     write_media(o, schema == NULL ? "text/plain" : "application/json", schema, desc);
     if (operation->binary) {
         write_media(o, "application/octet-stream", "InferenceBinary", NULL);
+    }
+    if (operation->safetensors) {
+        write_media(o, SAFETENSORS_MEDIA, "Safetensors", NULL);
     }
     json_out_close(o, '}');
 }

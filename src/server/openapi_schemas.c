@@ -196,6 +196,11 @@ static const struct part schemas[] = {
      "{'description': 'The JSON, then the bytes of binary tensors, little-endian and row-major, in the order in which "
      "the JSON names them; the header Inference-Header-Content-Length is the length of the JSON.', "
      "'contentMediaType': 'application/octet-stream'}"},
+    {"Safetensors",
+     "{'description': 'A safetensors file. Of a request: inputs, weights and vector parameters are its tensors, every "
+     "other field is text in its __metadata__ or in the query, which wins. Of an answer: the tensors loss, losses, "
+     "totals.* (F64 scalars) and gradients.*; reduction, dtype and entry are in its __metadata__.', "
+     "'contentMediaType': 'application/x-safetensors'}"},
     {"InferenceAnswer",
      "{'type': 'object', 'required': ['model_name', 'model_version', 'outputs'], "
      "'properties': {"

@@ -288,12 +288,29 @@ static loss_status set_vectors(struct safetensors_decoder *d, struct loss_error 
     return LOSS_OK;
 }
 
+/* Bytes that a bool must not have. */
+static loss_status check_bools(const struct safetensors_decoder *d, struct loss_error *err)
+{
+    for (size_t i = 0; i < d->header.n; i++) {
+        const struct loss_tensor *t = &d->header.entry[i].tensor;
+        const unsigned char *bytes = t->data;
+        for (size_t k = 0; t->dtype == LOSS_BOOL && k < t->count; k++) {
+            if (bytes[k] > 1) {
+                return loss_fail(err, LOSS_INVALID_PARAMETER, t->pointer,
+                                 "element %zu is no bool: it must be 0 or 1, got %u", k, (unsigned)bytes[k]);
+            }
+        }
+    }
+    return LOSS_OK;
+}
+
 loss_status safetensors_decoder_end(struct safetensors_decoder *d, struct call *out, struct loss_error *err)
 {
     if (d->part != PART_DATA || next_entry(d) != NULL) {
         return loss_fail(err, LOSS_MALFORMED_ENCODING, "", "the safetensors body is cut %s",
                          d->part == PART_DATA ? "within a tensor" : "within its header");
     }
+    LOSS_TRY(check_bools(d, err));
     LOSS_TRY(set_dtype(d, err));
     LOSS_TRY(set_vectors(d, err));
     LOSS_TRY(set_fields(d, false, err));
