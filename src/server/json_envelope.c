@@ -60,6 +60,7 @@ static const char *kind_of(const struct json_scan *scan, const json_t *json)
     if (value != NULL) {
         return value->kind == JSON_NUMBER ? "a number" : value->kind == JSON_TENSOR ? "an array" : "base64";
     }
+    assert(json != NULL);
     switch (json_typeof(json)) {
     case JSON_OBJECT:
         return "an object";
@@ -423,6 +424,56 @@ static loss_status not_numbers(struct envelope *r, const json_t *array, const ch
                                   : envelope_wrong_type(r->scan, culprit, "a number", at, err);
 }
 
+/* The numbers of a tensor in memory of their own: the scanner's are narrowed in place. */
+static loss_status keep_wide(struct envelope *r, struct envelope_shared *s, const char *pointer, struct loss_error *err)
+{
+    if (s->has_wide) {
+        return LOSS_OK;
+    }
+    LOSS_TRY(envelope_tensor(r, s->json, true, pointer, &s->wide, err));
+    if (s->wide.layout != LOSS_OPAQUE && s->wide.dtype == LOSS_FLOAT64) {
+        s->wide.data = loss_arena_copy(r->arena, s->wide.data, s->wide.count * sizeof(double));
+    }
+    s->has_wide = s->wide.data != NULL;
+    return s->has_wide ? LOSS_OK : envelope_no_memory(err);
+}
+
+/* {"ref": "y"} */
+static loss_status referred_tensor(struct envelope *r, const json_t *json, bool whole, const char *pointer,
+                                   struct loss_tensor *out, struct loss_error *err)
+{
+    const char *name = NULL;
+    char clip[CALL_CLIP];
+    size_t i = 0;
+    LOSS_TRY(envelope_word(r->scan, json_object_get(json, "ref"), "the name of a tensor", pointer, &name, err));
+    while (i < r->refs->n && strcmp(r->refs->list[i].name, name) != 0) {
+        i++;
+    }
+    if (i == r->refs->n) {
+        return loss_fail(err, LOSS_INVALID_PARAMETER, pointer, "there is no tensor \"%s\" to refer to",
+                         call_clip(name, clip));
+    }
+    struct envelope_shared *s = &r->refs->list[i];
+    struct envelope_refs *refs = r->refs;
+    const char *place = envelope_pointer(r->arena, "/tensors", name);
+    if (place == NULL) {
+        return envelope_no_memory(err);
+    }
+    r->refs = NULL; /* a shared tensor is no reference */
+    loss_status status = keep_wide(r, s, place, err);
+    bool narrow = status == LOSS_OK && !whole && r->call->loss.dtype == LOSS_FLOAT32 && s->json != NULL;
+    if (narrow && !s->has_narrow) {
+        status = envelope_tensor(r, s->json, false, place, &s->narrow, err);
+        s->has_narrow = status == LOSS_OK;
+    }
+    r->refs = refs;
+    LOSS_TRY(status);
+    *out = narrow ? s->narrow : s->wide;
+    out->pointer = pointer;
+    out->layout = LOSS_OPAQUE; /* an element has no place of its own there */
+    return LOSS_OK;
+}
+
 loss_status envelope_tensor(struct envelope *r, const json_t *json, bool whole, const char *pointer,
                             struct loss_tensor *out, struct loss_error *err)
 {
@@ -433,6 +484,9 @@ loss_status envelope_tensor(struct envelope *r, const json_t *json, bool whole, 
     if (json_is_boolean(json)) {
         double truth = json_is_true(json);
         return scalar_tensor(r, truth, (float)truth, whole ? LOSS_FLOAT64 : r->call->loss.dtype, pointer, out, err);
+    }
+    if (r->refs != NULL && json_object_size(json) == 1 && json_object_get(json, "ref") != NULL) {
+        return referred_tensor(r, json, whole, pointer, out, err);
     }
     if (json_is_object(json)) {
         return object_tensor(r, json, whole, pointer, out, err);

@@ -4,6 +4,7 @@
  */
 #include <server/oip_request.h>
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,6 +320,7 @@ static loss_status find_place(struct oip_request *r, const char *name, const cha
     int param = loss_desc_param(desc, name);
     bool taken = false;
 
+    assert(name != NULL); /* its caller has refused an input without */
     if (i >= 0 || strcmp(name, "weights") == 0) {
         input->place = i >= 0 ? &call->input[i] : &call->weights;
     } else if (param >= 0 &&

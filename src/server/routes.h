@@ -19,10 +19,10 @@ struct route {
     const char *method;       /* "GET" (HEAD comes with it), "POST", … */
     const char *path;         /* "/v1/losses/{loss}" */
     const char *const *query; /* names it takes, NULL-terminated; NULL: none */
-    route_body body;
     const char *const *media; /* types that a body may have, NULL-terminated; NULL: application/json alone */
     const char *fields_media; /* with a body of this type the query may have any names: begin checks them; or NULL */
-    request_next start;       /* where step runs first */
+    route_body body;
+    request_next start; /* where step runs first */
     /* BODY_STREAM: when the head is there (may look at headers), then each piece. Failing here answers early. */
     loss_status (*begin)(struct request *q, struct loss_error *err);
     loss_status (*feed)(struct request *q, const char *bytes, size_t n, struct loss_error *err);

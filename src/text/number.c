@@ -11,6 +11,7 @@
  */
 #include "text/number.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <math.h>
 #include <stdbool.h>
@@ -571,6 +572,7 @@ __attribute__((always_inline)) static inline size_t read_list(const char **p, co
 {
     const char *text = *p;
     size_t i = 0, begun = SIZE_MAX;
+    assert(f != NULL || d != NULL);
     while (i < n && i != begun && end - text >= WINDOW_REACH) {
         struct window w = look(text);
         unsigned a = 0;

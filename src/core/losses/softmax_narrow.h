@@ -344,12 +344,12 @@ VM_INLINE void narrow_dense_losses(struct narrow *s, size_t first, const struct 
 /* kernel_chain */
 VM_INLINE void narrow_chain(narrow_half *slope, const narrow_half *g, bool alike)
 {
-    narrow_half product = *g * *slope;
+    const narrow_half product = *g * *slope, same = *slope;
     if (alike) {
         *slope = product;
         return;
     }
-    narrow_half nothing = (narrow_half)((narrow_mask)*slope & (*slope != *slope));
+    narrow_half nothing = (narrow_half)((narrow_mask)*slope & (*slope != same));
     *slope = NARROW_BLEND(*g == 0.0, nothing, product);
 }
 
