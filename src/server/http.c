@@ -296,6 +296,7 @@ static loss_status check_framing(struct exchange *x, struct loss_error *err)
     MHD_get_connection_values(x->connection, MHD_HEADER_KIND, scan_header, &f);
     x->has_length = f.length != NULL;
     x->length = f.length != NULL ? strtoull(f.length, NULL, 10) : 0;
+    x->request.announced = (size_t)x->length;
     x->has_body = f.coding != NULL || x->length > 0;
     if (f.headers > MAX_HEADERS) {
         return loss_fail(err, LOSS_HEADER_TOO_LARGE, "", "a request has at most %d header fields, this one has %u",

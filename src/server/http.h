@@ -76,6 +76,7 @@ struct request {
     const char *traceparent;       /* NULL where there is none */
     const char *body;              /* collected, for BODY_SMALL */
     size_t body_size;              /* bytes of body so far, also where it was fed */
+    size_t announced;              /* bytes of body to come, by its Content-Length; 0: not told */
     unsigned char fingerprint[32]; /* of method, target, content type and body; set where there is an idempotency key */
     int64_t deadline;              /* monotonic microseconds; 0: none */
     request_next next;

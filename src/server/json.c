@@ -73,6 +73,7 @@ struct json_decoder *json_decoder_new(struct loss_arena *arena, const struct jso
         .arena = arena, .options = *options, .has_dtype = options->has_dtype, .dtype = options->dtype};
     d->scan = json_scan_new(arena, &(struct json_scan_options){.max_depth = options->max_depth,
                                                                .max_envelope = ENVELOPE_MAX,
+                                                               .size = options->size,
                                                                .strict = options->strict,
                                                                .storage = storage,
                                                                .word = word,

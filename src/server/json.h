@@ -16,6 +16,7 @@ struct json_decode_options {
     loss_dtype dtype;
     bool strict; /* ?strict=true */
     int max_depth;
+    size_t size; /* of the body, where it was announced; else 0 */
 };
 
 struct json_decoder *json_decoder_new(struct loss_arena *arena, const struct json_decode_options *options);

@@ -122,7 +122,7 @@ static loss_status begin_safetensors(struct request *q, struct computation *c, s
 
 loss_status losses_compute_begin(struct request *q, struct loss_error *err)
 {
-    struct json_decode_options options = {.max_depth = (int)q->server->conf->max_depth};
+    struct json_decode_options options = {.max_depth = (int)q->server->conf->max_depth, .size = q->announced};
     struct computation *c = loss_arena_alloc(q->arena, sizeof *c, alignof(struct computation));
     if (c == NULL) {
         return no_memory(err);

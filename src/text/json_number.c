@@ -228,8 +228,11 @@ static bool next_row(struct json_scan *s, const char **p, const char *end)
 
 bool scan_read_numbers(struct json_scan *s, const char **p, const char *end)
 {
+    if (s->n == 0) {
+        s->tensor_at = scan_offset_of(s, *p);
+    }
     do {
-        if (s->n == s->capacity && !scan_grow_tensor(s)) {
+        if (s->n == s->capacity && !scan_grow_tensor(s, scan_offset_of(s, *p))) {
             return false;
         }
         if (s->dtype == LOSS_FLOAT32) {

@@ -50,6 +50,7 @@ struct json_value {
 struct json_scan_options {
     int max_depth;       /* arrays and objects within each other, the outermost counts 1 */
     size_t max_envelope; /* bytes; more is LOSS_BODY_TOO_LARGE */
+    size_t size;         /* of the body, where it is known before; else 0. Only memory is planned by it */
     bool strict;         /* refuse NaN and the infinities */
     /* What to keep an array's numbers as, asked when it begins: LOSS_FLOAT32 or LOSS_FLOAT64. NULL: float64. A float64
      * tensor can be narrowed later without a second rounding (json_value_narrow). */

@@ -104,7 +104,8 @@ struct json_scan {
     loss_dtype dtype;
     void *data; /* n numbers; &stage or a block */
     size_t n, capacity;
-    size_t row; /* n where the innermost array began */
+    size_t row;       /* n where the innermost array began */
+    size_t tensor_at; /* offset of its first number, or of one soon after */
     bool block;
 
     struct slot *values;
@@ -169,7 +170,7 @@ bool scan_begin_leaf(struct json_scan *s, bool numeric, const char *what);
 bool scan_deeper_than_numbers(struct json_scan *s); /* an array opens where a tensor has numbers */
 bool scan_check_length(struct json_scan *s);        /* an array within a tensor ends: is it as long as the first? */
 bool scan_end_tensor(struct json_scan *s);
-bool scan_grow_tensor(struct json_scan *s);
+bool scan_grow_tensor(struct json_scan *s, size_t offset); /* of the body, up to where it is read; 0: unknown */
 bool scan_discard_tensor(struct json_scan *s); /* it has a fault: drop the numbers, go on for the grammar's sake */
 /* A number, or true or false: `v` and `f` are the nearest to its text, `flags` those of `v`. */
 bool scan_add_element(struct json_scan *s, double v, float f, unsigned flags);

@@ -12,6 +12,9 @@
 
 #include <text/number.h>
 
+#define GROWTH 16 /* times what was there */
+#define SPARE 16  /* of a tensor's room may be left unused */
+
 static bool begin_tensor(struct json_scan *s)
 {
     s->base = s->depth - s->pending;
@@ -53,30 +56,65 @@ bool scan_discard_tensor(struct json_scan *s)
     return true;
 }
 
-/* Room for more numbers. A block grows by doubling: the arena moves the pages of a large one. */
-bool scan_grow_tensor(struct json_scan *s)
+/* `bytes` rounded up by a 32nd at most, so that like tensors of later calls ask for blocks of the same size, which the
+ * arena then has at hand. */
+static size_t round_up(size_t bytes)
 {
-    const size_t size = loss_dtype_size(s->dtype);
-    if (s->capacity > SIZE_MAX / 4 / size) {
-        return scan_no_memory(s);
+    size_t step = 1;
+    while (bytes / step >= 64) {
+        step *= 2;
     }
-    void *larger = loss_arena_resize(s->arena, s->block ? s->data : NULL, 2 * s->capacity * size);
+    return (bytes + step - 1) / step * step;
+}
+
+/* How many numbers to have room for, with the body read up to `offset` (0: unknown). What the rest of the body can hold,
+ * if it goes on as it did, is reserved at once, but never more than GROWTH times what was there: a body's announced size
+ * costs its sender nothing. */
+static size_t wanted_capacity(const struct json_scan *s, size_t offset)
+{
+    if (s->options.size <= offset || offset <= s->tensor_at) {
+        return 2 * s->capacity;
+    }
+    const double rate = (double)s->n / (double)(offset - s->tensor_at);
+    const double likely = (double)s->n + 1.02 * rate * (double)(s->options.size - offset);
+    const size_t least = s->capacity + s->capacity / 8, most = GROWTH * s->capacity;
+    const size_t item = loss_dtype_size(s->dtype);
+    return likely >= (double)most ? most : likely <= (double)least ? least : round_up((size_t)likely * item) / item;
+}
+
+/* A larger block. The arena moves the pages of a large one. */
+static bool resize_data(struct json_scan *s, size_t capacity)
+{
+    const size_t item = loss_dtype_size(s->dtype);
+    void *larger = loss_arena_resize(s->arena, s->block ? s->data : NULL, capacity * item);
     if (larger == NULL) {
-        return scan_no_memory(s);
+        return false;
     }
     if (!s->block) {
-        memcpy(larger, &s->stage, s->n * size);
+        memcpy(larger, &s->stage, s->n * item);
     }
     s->data = larger;
     s->block = true;
-    s->capacity *= 2;
+    s->capacity = capacity;
     return true;
 }
 
-/* The numbers of a tensor at its end, without the spare room. */
+bool scan_grow_tensor(struct json_scan *s, size_t offset)
+{
+    if (s->capacity > SIZE_MAX / (2 * GROWTH) / loss_dtype_size(s->dtype)) {
+        return scan_no_memory(s);
+    }
+    const size_t wanted = wanted_capacity(s, offset);
+    return resize_data(s, wanted) || (wanted > 2 * s->capacity && resize_data(s, 2 * s->capacity)) || scan_no_memory(s);
+}
+
+/* The numbers of a tensor at its end. A little spare room stays: a block cut to measure would fit no later tensor. */
 static bool settle_data(struct json_scan *s)
 {
-    const size_t bytes = s->n * loss_dtype_size(s->dtype);
+    const size_t item = loss_dtype_size(s->dtype), bytes = s->n * item;
+    if (s->block && s->capacity * item - bytes <= bytes / SPARE) {
+        return true;
+    }
     if (s->block) {
         void *trimmed = loss_arena_resize(s->arena, s->data, bytes);
         s->data = trimmed != NULL ? trimmed : s->data;
@@ -173,7 +211,7 @@ static bool add_tie(struct json_scan *s, float value)
 
 bool scan_add_element(struct json_scan *s, double v, float f, unsigned flags)
 {
-    if (s->n == s->capacity && !scan_grow_tensor(s)) {
+    if (s->n == s->capacity && !scan_grow_tensor(s, 0)) {
         return false;
     }
     if (s->dtype == LOSS_FLOAT32) {

@@ -66,6 +66,7 @@ static struct scanned scan(const char *text, size_t n, uint32_t seed, bool stric
 {
     const struct json_scan_options options = {.max_depth = DEPTH,
                                               .max_envelope = (size_t)1 << 20,
+                                              .size = seed, /* whatever it is, only memory goes by it */
                                               .strict = strict,
                                               .storage = as_float32,
                                               .word = read_word,

@@ -292,6 +292,65 @@ static void test_json_scan__gives_back_the_spare_room(void **state)
     free(text);
 }
 
+/* Rows of numbers that are longer and longer, so that what the first ones promise is not kept: the announced size, a
+ * wrong one too, changes memory alone. */
+static void test_json_scan__plans_by_the_announced_size_and_reads_the_same(void **state)
+{
+    (void)state;
+    enum { N = 100000 };
+    char *text = malloc(N * 16 + 3);
+    size_t n = 0;
+    text[n++] = '[';
+    for (int i = 0; i < N; i++) {
+        n += (size_t)sprintf(text + n, "%s%.*f", i > 0 ? "," : "", 1 + i % 2 + i / (N / 6), (double)i);
+    }
+    text[n++] = ']';
+    const size_t sizes[] = {n, 1, n / 2, 3 * n, SIZE_MAX};
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        options.size = sizes[k];
+        struct json_scan *s = json_scan_new(arena, &options);
+        assert_int_equal(json_feed(s, text, n, (struct json_cut){.every = 16384}, &error), LOSS_OK);
+        const struct loss_tensor *t = &json_scan_value(s, 0)->tensor;
+        assert_int_equal(t->count, N);
+        for (size_t i = 0; i < N; i++) {
+            assert_true(((const double *)t->data)[i] == (double)i);
+        }
+    }
+    free(text);
+}
+
+static void test_json_scan__reserves_little_for_what_is_only_announced(void **state)
+{
+    (void)state;
+    enum { N = 4096 };
+    char text[2 * N + 1] = "[";
+    for (size_t i = 0; i < N; i++) {
+        memcpy(text + 1 + 2 * i, "1,", 2);
+    }
+    options.size = (size_t)1 << 40;
+    struct json_scan *s = json_scan_new(arena, &options);
+    assert_int_equal(json_scan_feed(s, text, sizeof text, &error), LOSS_OK);
+    assert_true(loss_arena_used(arena) < 17 * N * sizeof(double));
+}
+
+static void test_json_scan__takes_less_where_the_announced_size_finds_no_room(void **state)
+{
+    (void)state;
+    enum { N = 40000 };
+    char *text = malloc(2 * N + 1);
+    text[0] = '[';
+    for (size_t i = 0; i < N; i++) {
+        memcpy(text + 1 + 2 * i, i + 1 < N ? "1," : "1]", 2);
+    }
+    struct loss_arena *narrow = loss_arena_new(900000, NULL);
+    options.size = (size_t)1 << 40;
+    struct json_scan *s = json_scan_new(narrow, &options);
+    assert_int_equal(json_feed(s, text, 2 * N + 1, FEED_WHOLE, &error), LOSS_OK);
+    assert_int_equal(json_scan_value(s, 0)->tensor.count, N);
+    loss_arena_free(narrow);
+    free(text);
+}
+
 /* ---- faults of tensors ---- */
 
 static void test_json_scan__names_the_first_row_that_differs(void **state)
@@ -851,6 +910,9 @@ int main(void)
         TEST(test_json_scan__names_tensors_alone_when_it_asks),
         TEST(test_json_scan__keeps_every_number_of_a_long_array),
         TEST(test_json_scan__gives_back_the_spare_room),
+        TEST(test_json_scan__plans_by_the_announced_size_and_reads_the_same),
+        TEST(test_json_scan__reserves_little_for_what_is_only_announced),
+        TEST(test_json_scan__takes_less_where_the_announced_size_finds_no_room),
         TEST(test_json_scan__names_the_first_row_that_differs),
         TEST(test_json_scan__refuses_numbers_beside_arrays),
         TEST(test_json_scan__names_what_is_no_number),
