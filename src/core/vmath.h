@@ -94,6 +94,32 @@ VM_INLINE double vm_two_prod(double a, double b, double *error)
 
 /* Exp. */
 
+/* x + lo = k*ln2 + r + c nearly, and exp(r + c) = 1 + r + (c + t2 q), with t = r + c and t2 its square. `shifted` is k +
+ * VM__ROUNDER. For |x| that is no more than 746. */
+struct vm__exp_parts {
+    double shifted, k, r, c, t2, q;
+};
+
+VM_INLINE struct vm__exp_parts vm__exp_split(double x, double lo)
+{
+    struct vm__exp_parts parts;
+    parts.shifted = x * VM__LOG2_E + VM__ROUNDER;
+    parts.k = parts.shifted - VM__ROUNDER;
+    parts.r = x - parts.k * VM__LN2_HI;
+    parts.c = lo - parts.k * VM__LN2_LO;
+    double t = parts.r + parts.c;
+    double t2 = t * t, t4 = t2 * t2;
+    double q01 = 0x1p-1 + 0x1.555555555555bp-3 * t;
+    double q23 = 0x1.555555555555dp-5 + 0x1.111111110ec86p-7 * t;
+    double q45 = 0x1.6c16c16c136c6p-10 + 0x1.a01a01b3770ccp-13 * t;
+    double q67 = 0x1.a01a01b40ea06p-16 + 0x1.71ddf025f9636p-19 * t;
+    double q89 = 0x1.27e4bfa747caep-22 + 0x1.af6becc140289p-26 * t;
+    double q8 = q89 + 0x1.1f9d587caff52p-29 * t2;
+    parts.t2 = t2;
+    parts.q = (q01 + q23 * t2) + ((q45 + q67 * t2) + q8 * t4) * t4;
+    return parts;
+}
+
 /* exp(hi + lo), 0.65 ulp (0.8 ulp among the subnormals), where lo is what rounding
  * took from hi: the error of x - max is amplified by |x - max| if it is dropped. Infinite, NaN or overflowing hi need
  * no care: lo is ignored then. */
@@ -104,29 +130,16 @@ VM_INLINE double vm_exp_hilo(double hi, double lo)
     double x = vm_blend(beyond, vm_copysign(746.0, hi), hi);
     lo = vm_blend(beyond, 0.0, lo);
 
-    /* hi + lo = k*ln2 + r + c */
-    double shifted = x * VM__LOG2_E + VM__ROUNDER;
-    double k = shifted - VM__ROUNDER;
-    double r = x - k * VM__LN2_HI;
-    double c = lo - k * VM__LN2_LO;
-    double t = r + c;
-
-    /* exp(t) = 1 + t + t^2 q(t), summed so that only the last addition rounds noticeably */
-    double t2 = t * t, t4 = t2 * t2;
-    double q01 = 0x1p-1 + 0x1.555555555555bp-3 * t;
-    double q23 = 0x1.555555555555dp-5 + 0x1.111111110ec86p-7 * t;
-    double q45 = 0x1.6c16c16c136c6p-10 + 0x1.a01a01b3770ccp-13 * t;
-    double q67 = 0x1.a01a01b40ea06p-16 + 0x1.71ddf025f9636p-19 * t;
-    double q89 = 0x1.27e4bfa747caep-22 + 0x1.af6becc140289p-26 * t;
-    double q8 = q89 + 0x1.1f9d587caff52p-29 * t2;
-    double q = (q01 + q23 * t2) + ((q45 + q67 * t2) + q8 * t4) * t4;
+    struct vm__exp_parts parts = vm__exp_split(x, lo);
+    double k = parts.k, r = parts.r;
+    /* summed so that only the last addition rounds noticeably */
     double one_r = 1.0 + r;
     double rest = (1.0 - one_r) + r;
-    double p = one_r + (rest + (c + t2 * q));
+    double p = one_r + (rest + (parts.c + parts.t2 * parts.q));
 
     /* 2^k in two steps, of which only the last can round (subnormal) or overflow */
     double half_shifted = k * 0.5 + VM__ROUNDER;
-    uint64_t half = vm_bits(half_shifted), other_half = vm_bits(shifted) - half + vm_bits(VM__ROUNDER);
+    uint64_t half = vm_bits(half_shifted), other_half = vm_bits(parts.shifted) - half + vm_bits(VM__ROUNDER);
     double scale = vm_from_bits((half << 52) + VM__ONE_BITS);
     double other_scale = vm_from_bits((other_half << 52) + VM__ONE_BITS);
     return p * scale * other_scale;
@@ -154,6 +167,23 @@ VM_INLINE double vm_exp_brief(double x)
 VM_INLINE double vm_exp(double x)
 {
     return vm_exp_hilo(x, 0.0);
+}
+
+/* exp(x) - 1, 1.2 ulp however small x is (0 keeps its sign): infinity where exp(x) is, NaN for NaN. */
+VM_INLINE double vm_expm1(double x)
+{
+    double in = VM_SELECT(x < -50.0, -50.0, VM_SELECT(x > 746.0, 746.0, x));
+    struct vm__exp_parts parts = vm__exp_split(in, 0.0);
+    /* 2^k (r + rest + (1 - 2^-k)), where 2^-k no longer matters for a large k */
+    uint64_t k = vm_bits(parts.shifted) - vm_bits(VM__ROUNDER);
+    double inverse = VM_SELECT(parts.k > 64.0, 0.0, vm_from_bits(VM__ONE_BITS - (k << 52)));
+    double lost;
+    double sum = vm_two_sum(1.0 - inverse, parts.r, &lost);
+    double p = sum + (lost + (parts.c + parts.t2 * parts.q));
+    uint64_t half = vm_bits(parts.k * 0.5 + VM__ROUNDER),
+             other_half = vm_bits(parts.shifted) - half + vm_bits(VM__ROUNDER);
+    double y = p * vm_from_bits((half << 52) + VM__ONE_BITS) * vm_from_bits((other_half << 52) + VM__ONE_BITS);
+    return VM_SELECT(x == 0.0, x, y);
 }
 
 /* Log. */
@@ -251,6 +281,12 @@ VM_INLINE double vm_log1p_brief(double x)
     struct vm__parts parts = vm__split(1.0 + x);
     double f = VM_SELECT(parts.k == 0.0, x, parts.m - 1.0);
     return VM_SELECT(x >= 0.0, vm__log_brief_parts(parts.k, f), (double)NAN);
+}
+
+/* x to the power of a constant y for x >= 0, to |y log x| ulp and a half: 0 to the 0 is 1. NaN below 0 and for NaN. */
+VM_INLINE double vm_pow(double x, double y)
+{
+    return VM_SELECT(y == 0.0, VM_SELECT(x == x, 1.0, x), vm_exp(y * vm_log(x)));
 }
 
 /* The logistic function. */

@@ -67,6 +67,11 @@ static double log1p_function(double x)
     return vm_log1p(x);
 }
 
+static double expm1_function(double x)
+{
+    return vm_expm1(x);
+}
+
 static double softplus_tail(double a)
 {
     return vm_softplus_tail(a);
@@ -185,6 +190,30 @@ static void test_exp__ignores_the_rest_of_what_is_not_finite(void **state)
         assert_true(vm_exp_hilo(-1e300, rests[i]) == 0);
         assert_true(vm_exp_hilo(1e300, rests[i]) == inf);
         assert_true(isnan(vm_exp_hilo(nan, rests[i])));
+    }
+}
+
+static void test_expm1__is_close_however_small_or_large_its_argument(void **state)
+{
+    (void)state;
+    assert_close_between(expm1_function, mpfr_expm1, -0.5, 0.5, 1.2);
+    assert_close_between(expm1_function, mpfr_expm1, -3, 3, 1.2);
+    assert_close_between(expm1_function, mpfr_expm1, -60, 60, 1.2);
+    assert_close_between(expm1_function, mpfr_expm1, -746, 709.78, 1.2);
+    assert_close_over_exponents(expm1_function, mpfr_expm1, 1, -1074, 9, 1.2);
+    assert_close_over_exponents(expm1_function, mpfr_expm1, -1, -1074, 9, 1.2);
+    assert_true(vm_expm1((double)INFINITY) == (double)INFINITY && vm_expm1(-(double)INFINITY) == -1);
+    assert_true(isnan(vm_expm1((double)NAN)) && signbit(vm_expm1(-0.0)));
+}
+
+static void test_pow__is_one_for_exponent_zero_and_close_elsewhere(void **state)
+{
+    (void)state;
+    assert_true(vm_pow(0, 0) == 1 && vm_pow(0, 0.5) == 0 && vm_pow(0, -1) == (double)INFINITY);
+    assert_true(isnan(vm_pow(-1, 2)) && isnan(vm_pow((double)NAN, 0)));
+    for (int i = 0; i < SAMPLES; i++) {
+        double x = random_between(1e-3, 10), y = random_between(-3, 3);
+        assert_true(fabs(vm_pow(x, y) / pow(x, y) - 1) <= 0x1p-52 * (2 + fabs(y * log(x))));
     }
 }
 
@@ -453,6 +482,8 @@ int main(void)
         cmocka_unit_test(test_exp__is_close_from_subnormals_to_overflow),
         cmocka_unit_test(test_exp__keeps_what_rounding_took_from_the_argument),
         cmocka_unit_test(test_exp__ignores_the_rest_of_what_is_not_finite),
+        cmocka_unit_test(test_expm1__is_close_however_small_or_large_its_argument),
+        cmocka_unit_test(test_pow__is_one_for_exponent_zero_and_close_elsewhere),
         cmocka_unit_test(test_log__is_close_over_all_positive_doubles),
         cmocka_unit_test(test_log1p__is_close_however_small_or_large_its_argument),
         cmocka_unit_test(test_softplus_tail__is_close_down_to_the_subnormals),
