@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * poisson.c - negative log-likelihood of counts, without the part that only labels have a say in.
+ *
+ *   L = p - y log(p + epsilon), or with log_input e^p - y p;   full adds y log y - y + log(2 pi y)/2 where y > 1
+ *   dL/dp = 1 - y/(p + epsilon), or e^p - y
+ *
+ * Shapes  y and p alike, any rank; L has their shape
+ * Edges   a label 0 drops the logarithm; p + epsilon below 0 gives NaN, at 0 infinity; NaN in, NaN out
+ * Source  values agree with keras.losses.poisson before its mean, torch.nn.functional.poisson_nll_loss and
+ *         tf.nn.log_poisson_loss
+ */
+#include "elementwise.h"
+
+VM_INLINE struct point point(double y, double p, const double *k, bool wide)
+{
+    (void)wide;
+    bool log_input = k[0] != 0, full = k[1] != 0;
+    double loss, dp;
+    if (log_input) {
+        double rate = vm_exp(p);
+        loss = VM_SELECT(y == 0.0, rate, rate - y * p);
+        dp = rate - y;
+    } else {
+        double low, rate = vm_two_sum(p, k[2], &low), correction = low / rate;
+        correction = VM_SELECT(correction - correction == 0.0, correction, 0.0);
+        loss = VM_SELECT(y == 0.0, p, p - y * (vm_log(rate) + correction));
+        dp = VM_SELECT(y == 0.0, 1.0 + (p - p), ((p - y) + k[2]) / rate);
+    }
+    if (full) {
+        double two_pi = 0x1.921fb54442d18p+2, stirling = y * (vm_log(y) - 1.0) + 0.5 * vm_log(two_pi * y);
+        loss += VM_SELECT(y > 1.0, stirling, 0.0);
+    }
+    return (struct point){.loss = loss, .dp = dp};
+}
+
+LOSS__ELEMENTWISE(poisson, point);
+
+LOSS__DESCRIPTOR(poisson) = {
+    .name = "poisson",
+    .summary = "Negative log-likelihood of counts under a Poisson distribution.",
+    .formula = "predictions - labels*log(predictions + epsilon), or with log_input exp(predictions) - "
+               "labels*predictions; full: + labels*log(labels) - labels + log(2*pi*labels)/2 where labels > 1",
+    .source = "keras.losses.poisson; torch.nn.functional.poisson_nll_loss; tf.nn.log_poisson_loss",
+    .example = "{\"labels\": [1, 0, 3], \"predictions\": [0.5, 0.25, 4]}",
+    .aliases = (const struct loss_alias[]){{"poisson_nll_loss", {{"log_input", 1}, {"epsilon", 1e-8}}},
+                                           {"log_poisson_loss", {{"log_input", 1}}},
+                                           {0}},
+    .inputs = {{LOSS__LABELS, .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES)},
+               {LOSS__PREDICTIONS, .aliases = LOSS__WORDS(LOSS__MAIN_ALIASES), .extent = LOSS_FREE, .main = true,
+                .differentiable = true}},
+    .params = {{.name = "log_input", .doc = "Whether predictions are logarithms of rates.", .type = LOSS_BOOLEAN},
+               {.name = "full",
+                .doc = "Whether to add Stirling's approximation of log(labels!).",
+                .type = LOSS_BOOLEAN},
+               {.name = "epsilon",
+                .doc = "Added to the rate inside the logarithm.",
+                .type = LOSS_NUMBER,
+                .fallback = 1e-7,
+                .min = 0,
+                .max = INFINITY,
+                .below_max = true}},
+    .kind = LOSS_ELEMENTWISE,
+    .reduction = LOSS_REDUCE_SUM_BY_NONZERO_WEIGHTS,
+    .ulp = 2,
+};
