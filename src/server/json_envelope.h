@@ -23,6 +23,19 @@
  * also what bounds jansson's memory. */
 #define ENVELOPE_MAX ((size_t)64 << 10)
 
+/* A tensor that several calls refer to: once with the digits it was written with, once as float32. */
+struct envelope_shared {
+    const char *name;
+    const json_t *json; /* NULL: `wide` is there */
+    bool has_wide, has_narrow;
+    struct loss_tensor wide, narrow;
+};
+
+struct envelope_refs {
+    struct envelope_shared *list;
+    size_t n;
+};
+
 /* The state of reading one envelope. */
 struct envelope {
     struct loss_arena *arena;
@@ -30,7 +43,8 @@ struct envelope {
     const struct loss_desc *desc;
     struct call *call;
     unsigned params_seen;
-    const json_t *gradients; /* read last: they may name any input */
+    const json_t *gradients;    /* read last: they may name any input */
+    struct envelope_refs *refs; /* what {"ref": "y"} may name; NULL: there are no references here */
 };
 
 /* The document of a good scan, an object, which lives in the arena.

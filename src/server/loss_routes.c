@@ -65,8 +65,7 @@ loss_status losses_find(const struct request *q, const struct loss_desc **desc, 
                      n > 2 ? nearest[2] : "");
 }
 
-/* A query field that is one of two words: *out says whether it is the second. Left alone where it is absent. */
-static loss_status query_choice(const struct request *q, const char *name, const char *no, const char *yes, bool *out,
+loss_status losses_query_choice(const struct request *q, const char *name, const char *no, const char *yes, bool *out,
                                 struct loss_error *err)
 {
     const char *value = request_query(q, name);
@@ -131,8 +130,8 @@ loss_status losses_compute_begin(struct request *q, struct loss_error *err)
     LOSS_TRY(losses_find(q, &q->loss, &c->alias, err));
     LOSS_TRY(choose_answer(q, c, err));
     LOSS_TRY(query_dtype(q, &options, err));
-    LOSS_TRY(query_choice(q, "nonfinite", "null", "literal", &c->literal, err));
-    LOSS_TRY(query_choice(q, "strict", "false", "true", &options.strict, err));
+    LOSS_TRY(losses_query_choice(q, "nonfinite", "null", "literal", &c->literal, err));
+    LOSS_TRY(losses_query_choice(q, "strict", "false", "true", &options.strict, err));
     q->state = c;
     if (strncasecmp(q->content_type, SAFETENSORS_MEDIA, strlen(SAFETENSORS_MEDIA)) == 0) {
         return begin_safetensors(q, c, err);
@@ -181,31 +180,39 @@ static loss_status compute(struct request *q, struct computation *c, struct loss
     return status;
 }
 
-static loss_status store(struct request *q, struct computation *c, struct loss_error *err)
+loss_status losses_registry_add(const struct request *q, const struct call *call, const struct call_answer *answer,
+                                struct registry_tally *tally, struct registry_add *add, struct loss_error *err)
 {
-    const struct call *call = &c->call;
-    struct registry_add add = {
+    const struct loss_desc *desc = call->loss.desc;
+    *add = (struct registry_add){
         .registry = call->registry,
-        .name = call->name != NULL ? call->name : q->loss->name,
-        .collection = call->collection != NULL      ? call->collection
-                      : q->loss->collection != NULL ? q->loss->collection
-                                                    : REGISTRY_LOSSES,
-        .loss = c->answer.loss.loss,
+        .name = call->name != NULL ? call->name : desc->name,
+        .collection = call->collection != NULL   ? call->collection
+                      : desc->collection != NULL ? desc->collection
+                                                 : REGISTRY_LOSSES,
+        .loss = answer->loss.loss,
         .step = call->step,
         .dtype = loss_dtype_name(call->loss.dtype),
         .reduction = loss_reduction_name(call->loss.reduction),
         .key = {.key = q->idempotency_key},
     };
-    memcpy(add.key.fingerprint, q->fingerprint, sizeof add.key.fingerprint);
-    struct registry_tally tally;
+    memcpy(add->key.fingerprint, q->fingerprint, sizeof add->key.fingerprint);
     if (call->accumulate) {
         const char *what = call_what(call, q->arena);
         if (what == NULL) {
             return no_memory(err);
         }
-        tally_of(&tally, what, &c->answer.loss);
-        add.tally = &tally;
+        tally_of(tally, what, &answer->loss);
+        add->tally = tally;
     }
+    return LOSS_OK;
+}
+
+static loss_status store(struct request *q, struct computation *c, struct loss_error *err)
+{
+    struct registry_add add;
+    struct registry_tally tally;
+    LOSS_TRY(losses_registry_add(q, &c->call, &c->answer, &tally, &add, err));
     loss_status status = registry_add(q->server->registry, &add, q->arena, &c->answer.entry, err);
     q->times.store += stage_time(c);
     c->answer.has_entry = status == LOSS_OK;

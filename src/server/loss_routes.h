@@ -13,6 +13,14 @@
 loss_status losses_find(const struct request *q, const struct loss_desc **desc, const struct loss_alias **alias,
                         struct loss_error *err);
 
+/* A query field that is one of two words: *out says whether it is the second. Left alone where it is absent. */
+loss_status losses_query_choice(const struct request *q, const char *name, const char *no, const char *yes, bool *out,
+                                struct loss_error *err);
+
+/* What a computed call adds to the registry it names; *add points to *tally where it accumulates. */
+loss_status losses_registry_add(const struct request *q, const struct call *call, const struct call_answer *answer,
+                                struct registry_tally *tally, struct registry_add *add, struct loss_error *err);
+
 /* POST /v1/losses/{loss}: a BODY_STREAM route that starts HERE. */
 extern const char *const losses_compute_query[]; /* dtype, nonfinite, strict */
 extern const char *const losses_compute_media[]; /* JSON and safetensors */

@@ -65,6 +65,20 @@ static const struct part schemas[] = {
      "'description': 'Of loss (with reduction none: of the sum of losses), by input, each in the shape of its input.', "
      "'type': 'object', 'additionalProperties': <Values>}, "
      "'entry': <Entry>}}"},
+    {"Evaluation",
+     "{'description': 'Losses over shared tensors. Each entry has the name of its loss and the fields of a call of that "
+     "loss; a tensor there may be an object whose one member, ref, names a shared one. As a safetensors file (application/x-safetensors): its tensors, and "
+     "this without tensors as the text spec in its __metadata__.', "
+     "'type': 'object', 'required': ['losses'], 'additionalProperties': false, "
+     "'properties': {'tensors': {'type': 'object', 'additionalProperties': true}, "
+     "'losses': {'type': 'array', 'minItems': 1, 'items': {'type': 'object', 'required': ['loss'], "
+     "'properties': {'loss': {'type': 'string'}}}}}, "
+     "'examples': [{'tensors': {'y': [1, 2], 'p': [1.5, 5]}, 'losses': ["
+     "{'loss': 'mean_squared_error', 'labels': {'ref': 'y'}, 'predictions': {'ref': 'p'}}]}]}"},
+    {"EvaluationAnswer",
+     "{'type': 'object', 'required': ['results', 'total_loss'], 'properties': {"
+     "'results': {'type': 'array', 'items': <Answer>}, "
+     "'total_loss': {'description': 'The exact sum of the losses of the results.', 'type': ['number', 'null']}}}"},
     {"Name", "{'description': '1 to 512 bytes of UTF-8 without control characters.', 'type': 'string', "
              "'minLength': 1, 'maxLength': 512}"},
     {"Step", "{'type': 'integer', 'minimum': 0, 'maximum': 9007199254740992}"},

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <loss/compute.h>
+#include <server/evaluate_routes.h>
 #include <server/loss_routes.h>
 #include <server/metrics.h>
 #include <server/oip_routes.h>
@@ -97,7 +98,7 @@ const struct route routes[] = {{.method = "GET", .path = "/", .start = NEXT_HERE
                                {.method = "GET", .path = "/healthz", .start = NEXT_HERE, .step = step_healthz},
                                {.method = "GET", .path = "/readyz", .start = NEXT_HERE, .step = step_readyz},
                                {.method = "GET", .path = "/metrics", .start = NEXT_HERE, .step = step_metrics},
-                               LOSS_ROUTES REGISTRY_ROUTES OIP_ROUTES};
+                               LOSS_ROUTES EVALUATE_ROUTES REGISTRY_ROUTES OIP_ROUTES};
 const size_t n_routes = sizeof routes / sizeof routes[0];
 
 /* A name may be empty (its own route says what is wrong with it), but not at the end: /v1/losses/ is another path. */

@@ -8,13 +8,14 @@
 #ifndef SERVER_SAFETENSORS_BODY_H
 #define SERVER_SAFETENSORS_BODY_H
 
+#include <files/safetensors.h>
 #include <server/call.h>
 #include <server/http.h>
 
 #define SAFETENSORS_MEDIA "application/x-safetensors"
 
 struct safetensors_options {
-    const struct loss_desc *desc;
+    const struct loss_desc *desc;   /* NULL: tensors have no places in a call, safetensors_decoder_file tells of them */
     const struct loss_alias *alias; /* or NULL */
     const struct query_field *query;
     size_t n_query;
@@ -31,6 +32,9 @@ struct safetensors_decoder *safetensors_decoder_new(struct loss_arena *arena,
 loss_status safetensors_decoder_feed(struct safetensors_decoder *d, const char *bytes, size_t n,
                                      struct loss_error *err);
 /* The whole body was fed: fill *out, whose tensors lie in the arena. */
+/* The whole body was fed: the file, whose tensors lie in the arena. */
+loss_status safetensors_decoder_file(struct safetensors_decoder *d, const struct safetensors_header **out,
+                                     struct loss_error *err);
 loss_status safetensors_decoder_end(struct safetensors_decoder *d, struct call *out, struct loss_error *err);
 
 /* Body and media type of *r: tensors are sent from where they lie, so the answer must live as long as the request. */

@@ -40,7 +40,9 @@ struct safetensors_decoder *safetensors_decoder_new(struct loss_arena *arena, co
         memset(d, 0, sizeof *d);
         d->arena = arena;
         d->options = *options;
-        call_init(&d->call, options->desc, options->alias);
+        if (options->desc != NULL) {
+            call_init(&d->call, options->desc, options->alias);
+        }
     }
     return d;
 }
@@ -67,12 +69,8 @@ static loss_status check_size(const struct safetensors_decoder *d, struct loss_e
 static loss_status find_place(struct safetensors_decoder *d, struct safetensors_entry *e, struct loss_error *err)
 {
     const struct loss_desc *desc = d->options.desc;
-    const char *pointer = loss_arena_format(d->arena, "/%s", e->name);
+    const char *pointer = e->tensor.pointer;
     int input = loss_desc_input(desc, e->name), param = loss_desc_param(desc, e->name);
-    if (pointer == NULL) {
-        return no_memory(err);
-    }
-    e->tensor.pointer = pointer;
     if (input >= 0 || strcmp(e->name, "weights") == 0) {
         struct loss_tensor *place = input >= 0 ? &d->call.loss.input[input] : &d->call.loss.weights;
         if (place->data != NULL) {
@@ -97,10 +95,13 @@ static loss_status place_tensors(struct safetensors_decoder *d, struct loss_erro
         struct safetensors_entry *e = &d->header.entry[i];
         size_t size = e->end - e->begin;
         e->tensor.data = loss_arena_resize(d->arena, NULL, size == 0 ? ALIGNMENT : size);
-        if (e->tensor.data == NULL) {
+        e->tensor.pointer = loss_arena_format(d->arena, "/%s", e->name);
+        if (e->tensor.data == NULL || e->tensor.pointer == NULL) {
             return no_memory(err);
         }
-        LOSS_TRY(find_place(d, e, err));
+        if (d->options.desc != NULL) {
+            LOSS_TRY(find_place(d, e, err));
+        }
     }
     return LOSS_OK;
 }
@@ -304,13 +305,21 @@ static loss_status check_bools(const struct safetensors_decoder *d, struct loss_
     return LOSS_OK;
 }
 
-loss_status safetensors_decoder_end(struct safetensors_decoder *d, struct call *out, struct loss_error *err)
+loss_status safetensors_decoder_file(struct safetensors_decoder *d, const struct safetensors_header **out,
+                                     struct loss_error *err)
 {
     if (d->part != PART_DATA || next_entry(d) != NULL) {
         return loss_fail(err, LOSS_MALFORMED_ENCODING, "", "the safetensors body is cut %s",
                          d->part == PART_DATA ? "within a tensor" : "within its header");
     }
-    LOSS_TRY(check_bools(d, err));
+    *out = &d->header;
+    return check_bools(d, err);
+}
+
+loss_status safetensors_decoder_end(struct safetensors_decoder *d, struct call *out, struct loss_error *err)
+{
+    const struct safetensors_header *file;
+    LOSS_TRY(safetensors_decoder_file(d, &file, err));
     LOSS_TRY(set_dtype(d, err));
     LOSS_TRY(set_vectors(d, err));
     LOSS_TRY(set_fields(d, false, err));
