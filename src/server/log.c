@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * log.c - lines put together on the stack.
+ *
+ * A line leaves with one write of its own, at once, though collecting several would spare system calls: what a process
+ * that crashes has not written is lost, and the lines before a crash are those that somebody will want.
  */
 #include <server/log.h>
 
