@@ -9,7 +9,7 @@
  *
  * with labels as its first input, predictions or logits as its second, k[i] its parameter i, and `wide` true for
  * float64. The loops for loss alone and for each choice of gradients are made from that; derivatives nobody asked for
- * are not computed.
+ * are not computed. A loss of three numbers is made alike by LOSS__ELEMENTWISE_OF_THREE, from a function of them.
  */
 #ifndef LOSS__ELEMENTWISE_H
 #define LOSS__ELEMENTWISE_H
@@ -18,6 +18,11 @@
 
 struct point {
     double loss, dp, dy; /* dy 0 where labels are not differentiable */
+};
+
+/* Of three inputs: the loss, and the derivatives in the inputs' order. */
+struct point3 {
+    double loss, d[3];
 };
 
 #define LOSS__ELEMENTWISE_LOOPS(T, dtype, point, wide)                                                                 \
@@ -61,6 +66,48 @@ struct point {
 #define LOSS__ELEMENTWISE(name, point)                                                                                 \
     LOSS__ELEMENTWISE_LOOPS(float, f32, point, false)                                                                  \
     LOSS__ELEMENTWISE_LOOPS(double, f64, point, true)                                                                  \
+    LOSS__KERNELS(name) = {.f32 = f32, .f64 = f64}
+
+/* The slopes that nobody asked for go where they do no harm, so that the loop has no branches. */
+#define LOSS__ELEMENTWISE_OF_THREE_LOOPS(T, dtype, point, wide)                                                        \
+    VM_INLINE void dtype##_loop(const struct loss__block *b, const double *k, T *restrict d0, T *restrict d1,          \
+                                T *restrict d2, bool slopes)                                                           \
+    {                                                                                                                  \
+        const T *restrict x0 = b->in[0], *restrict x1 = b->in[1], *restrict x2 = b->in[2];                             \
+        const double *restrict g = b->g;                                                                               \
+        double *restrict loss = b->loss;                                                                               \
+        for (size_t i = 0; i < b->n; i++) {                                                                            \
+            struct point3 at = point((double)x0[i], (double)x1[i], (double)x2[i], k, wide);                            \
+            loss[i] = at.loss;                                                                                         \
+            if (slopes) {                                                                                              \
+                d0[i] = (T)kernel_chain(g[i], at.d[0]);                                                                \
+                d1[i] = (T)kernel_chain(g[i], at.d[1]);                                                                \
+                d2[i] = (T)kernel_chain(g[i], at.d[2]);                                                                \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void dtype(const struct loss__block *b)                                                                     \
+    {                                                                                                                  \
+        double k[LOSS_MAX_PARAMS];                                                                                     \
+        for (int i = 0; i < LOSS_MAX_PARAMS; i++) {                                                                    \
+            k[i] = b->param[i].number;                                                                                 \
+        }                                                                                                              \
+        T unwanted[3][LOSS__BLOCK_ELEMENTS], *d[3];                                                                    \
+        bool slopes = false;                                                                                           \
+        for (int i = 0; i < 3; i++) {                                                                                  \
+            d[i] = b->grad[i] != NULL ? b->grad[i] : unwanted[i];                                                      \
+            slopes = slopes || b->grad[i] != NULL;                                                                     \
+        }                                                                                                              \
+        if (slopes) {                                                                                                  \
+            dtype##_loop(b, k, d[0], d[1], d[2], true);                                                                \
+        } else {                                                                                                       \
+            dtype##_loop(b, k, d[0], d[1], d[2], false);                                                               \
+        }                                                                                                              \
+    }
+
+#define LOSS__ELEMENTWISE_OF_THREE(name, point)                                                                        \
+    LOSS__ELEMENTWISE_OF_THREE_LOOPS(float, f32, point, false)                                                         \
+    LOSS__ELEMENTWISE_OF_THREE_LOOPS(double, f64, point, true)                                                         \
     LOSS__KERNELS(name) = {.f32 = f32, .f64 = f64}
 
 #endif
