@@ -34,7 +34,8 @@ static bool reduces_first(const struct loss_call *call, int rank)
     return !said && desc->kind == LOSS_ROWWISE && rank == 1;
 }
 
-/* Every input has the first dimension, of one length. Otherwise the whole is one piece, which loss_compute then checks. */
+/* Every input has the first dimension, of one length. Otherwise the whole is one piece, which loss_compute then
+ * checks. */
 static bool can_cut(const struct loss_call *call, size_t *n)
 {
     bool found = false;

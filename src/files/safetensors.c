@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * safetensors.c - reading the header: strings, whole numbers, lists of them and objects are all the JSON there is in it.
+ * safetensors.c - reading the header: strings, whole numbers, lists of them and objects are all the JSON there is in
+ * it.
  */
 #include <files/safetensors.h>
 

@@ -18,7 +18,8 @@ struct tensor_file {
     size_t size;
 };
 
-/* Open the tensor `name` of a file, or what is behind a colon in `path` ("train.safetensors:logits", "train.csv:label").
+/* Open the tensor `name` of a file, or what is behind a colon in `path` ("train.safetensors:logits",
+ * "train.csv:label").
  * An .npy file has one tensor; a CSV file without such a name is taken whole, as `csv_dtype` (LOSS_FLOAT32 or
  * LOSS_FLOAT64).
  * err  LOSS_NOT_FOUND, LOSS_UNSUPPORTED_MEDIA (the ending), and those of npy.h, safetensors.h and csv.h, the path in

@@ -3,7 +3,8 @@
  * evaluate.h - several losses over shared tensors: one body to many calls, their answers to one text.
  *
  * {"tensors": {"y": …}, "losses": [{"loss": "huber_loss", "labels": {"ref": "y"}, …}, …]}, or a safetensors file whose
- * metadata holds that, without the tensors, as `spec`. An entry that is wrong makes the whole wrong, with a pointer that
+ * metadata holds that, without the tensors, as `spec`. An entry that is wrong makes the whole wrong, with a pointer
+ * that
  * begins at "/losses".
  */
 #ifndef SERVER_EVALUATE_H
@@ -29,7 +30,8 @@ struct evaluation {
 
 struct evaluate_decoder *evaluate_decoder_new(struct loss_arena *arena, const struct evaluate_options *options);
 loss_status evaluate_decoder_feed(struct evaluate_decoder *d, const char *bytes, size_t n, struct loss_error *err);
-/* err  those of json.h and safetensors_body.h; LOSS_UNKNOWN_LOSS, LOSS_MISSING_FIELD, LOSS_INVALID_PARAMETER (a list that is
+/* err  those of json.h and safetensors_body.h; LOSS_UNKNOWN_LOSS, LOSS_MISSING_FIELD, LOSS_INVALID_PARAMETER (a list
+ * that is
  *      empty, a reference to nothing) */
 loss_status evaluate_decoder_end(struct evaluate_decoder *d, struct evaluation *out, struct loss_error *err);
 

@@ -2,7 +2,8 @@
  *
  * safetensors_body.h - the safetensors body format: a file's bytes to a call, an answer to such bytes.
  *
- * The tensors are the inputs, weights and vector parameters; every other field is text, in the file's metadata or in the
+ * The tensors are the inputs, weights and vector parameters; every other field is text, in the file's metadata or in
+ * the
  * query, which wins. "format", which libraries write of their own accord, is passed over.
  */
 #ifndef SERVER_SAFETENSORS_BODY_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * safetensors_encode.c - an answer as a safetensors file: a header, the single numbers, then arrays from where they lie.
+ * safetensors_encode.c - an answer as a safetensors file: a header, the single numbers, then arrays from where they
+ * lie.
  */
 #include <server/safetensors_body.h>
 
