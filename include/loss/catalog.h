@@ -54,6 +54,7 @@ typedef enum {
     LOSS_WHOLE_NUMBER, /* whole numbers */
     LOSS_SIGN,         /* -1 or 1 */
     LOSS_BINARY,       /* 0 or 1 */
+    LOSS_ENCODED,      /* -1, 0 or 1 where the parameter label_encoding is "auto", else any */
 } loss_domain;
 
 typedef enum {

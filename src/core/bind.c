@@ -504,6 +504,28 @@ static loss_status check_two_values(struct binding *b, int input, double low, co
     return LOSS_OK;
 }
 
+/* Whether each label says by itself which of two classes it means. */
+static bool encodes_itself(const struct binding *b)
+{
+    int param = loss_desc_param(b->desc, "label_encoding");
+    return param >= 0 && strcmp(b->desc->params[param].words[(size_t)b->plan->param[param].number], "auto") == 0;
+}
+
+static loss_status check_encoded(struct binding *b, int input)
+{
+    const struct loss_tensor *t = &b->plan->input[input];
+    const bool checked = encodes_itself(b);
+    struct mask mask;
+    mask_init(&mask, b, input);
+    for (size_t i = 0; checked && i < t->count; i++) {
+        double x = loss_tensor_at(t, i);
+        if (x != -1 && x != 0 && x != 1 && !masked(&mask, i, t->count)) {
+            return out_of_range(b, input, i, "with label_encoding \"auto\" it must be -1, 0 or 1");
+        }
+    }
+    return LOSS_OK;
+}
+
 static loss_status bind_input(struct binding *b, int input)
 {
     struct loss_tensor *t = &b->plan->input[input];
@@ -520,6 +542,8 @@ static loss_status bind_input(struct binding *b, int input)
         return check_two_values(b, input, -1, "it must be -1 or 1");
     case LOSS_BINARY:
         return check_two_values(b, input, 0, "it must be 0 or 1");
+    case LOSS_ENCODED:
+        return check_encoded(b, input);
     default:
         return LOSS_OK;
     }

@@ -28,11 +28,9 @@ const char *catalog_param_type_name(loss_param_type type)
 
 const char *catalog_domain_name(loss_domain domain)
 {
-    static const char *const names[] = {[LOSS_REAL] = "real",
-                                        [LOSS_CLASS_INDEX] = "class index",
-                                        [LOSS_WHOLE_NUMBER] = "whole number",
-                                        [LOSS_SIGN] = "-1 or 1",
-                                        [LOSS_BINARY] = "0 or 1"};
+    static const char *const names[] = {
+        [LOSS_REAL] = "real",    [LOSS_CLASS_INDEX] = "class index", [LOSS_WHOLE_NUMBER] = "whole number",
+        [LOSS_SIGN] = "-1 or 1", [LOSS_BINARY] = "0 or 1",           [LOSS_ENCODED] = "by label_encoding"};
     return names[domain];
 }
 
@@ -178,7 +176,7 @@ static const char *shape_rule(const struct loss_input *input)
 
 static void write_input(struct json_out *o, const struct loss_desc *desc, const struct loss_input *input)
 {
-    bool whole = input->domain != LOSS_REAL;
+    bool whole = input->domain != LOSS_REAL && input->domain != LOSS_ENCODED;
     json_out_open(o, '{');
     write_string(o, "name", input->name);
     write_strings(o, "aliases", input->aliases);

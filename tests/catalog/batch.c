@@ -82,6 +82,7 @@ static void fill_inputs(struct batch *b, int rank, const size_t *shape, double l
             break;
         case LOSS_SIGN:
         case LOSS_BINARY:
+        case LOSS_ENCODED:
             b->call.input[i] = integers(b, own_rank, shape, 2);
             for (size_t k = 0; desc->inputs[i].domain == LOSS_SIGN && k < b->call.input[i].count; k++) {
                 batch_set(&b->call.input[i], k, 2 * batch_get(&b->call.input[i], k) - 1);

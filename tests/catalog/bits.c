@@ -27,6 +27,7 @@ static double random_value(loss_domain domain, size_t classes, bool within_one)
     case LOSS_SIGN:
         return random_number(0, 1) < 0.5 ? -1 : 1;
     case LOSS_BINARY:
+    case LOSS_ENCODED:
         return random_number(0, 1) < 0.5 ? 0 : 1;
     default:
         return within_one ? random_number(0.0625, 0.9375) : random_number(-6, 6);

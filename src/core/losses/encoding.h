@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * encoding.h - labels of two classes, told as 0 and 1 or as -1 and 1: the parameter of the losses of a margin.
+ */
+#ifndef LOSS__ENCODING_H
+#define LOSS__ENCODING_H
+
+#include "elementwise.h"
+
+/* As LOSS__ENCODING_PARAM lists its words. */
+enum { ENCODING_ZERO_ONE, ENCODING_PLUS_MINUS, ENCODING_AUTO };
+
+/* The sign that a label stands for, which may be soft, without what rounding takes: that goes to *error. */
+VM_INLINE double encoding_sign(double y, double encoding, double *error)
+{
+    double lost, doubled = vm_two_sum(2 * y, -1.0, &lost);
+    *error = encoding == ENCODING_ZERO_ONE ? lost : 0.0;
+    double itself = VM_SELECT(y > 0.0, 1.0, VM_SELECT(y <= 0.0, -1.0, y));
+    return encoding == ENCODING_ZERO_ONE ? doubled : encoding == ENCODING_PLUS_MINUS ? y : itself;
+}
+
+/* margin - u*z for the sign u of a label. It cancels near the kink, so what u and the product lost in rounding is carried
+ * along. Where the product's error cannot be had (|z| beyond 2^996) it does not matter either. */
+VM_INLINE double encoding_shortfall(double margin, double u, double u_error, double z)
+{
+    double product_error, product = vm_two_prod(u, z, &product_error);
+    double error = product_error + u_error * z;
+    return (margin - product) - VM_SELECT(error - error == 0.0, error, 0.0);
+}
+
+#define LOSS__ENCODING_PARAM(standard)                                                                                 \
+    {                                                                                                                  \
+        .name = "label_encoding",                                                                                      \
+        .doc = "What labels are: 0 and 1 (also between), -1 and 1 (also between), or each of -1, 0 and 1 by itself.",  \
+        .words = LOSS__WORDS("zero_one", "plus_minus", "auto"), .type = LOSS_WORD, .fallback = (standard)              \
+    }
+
+#define LOSS__ENCODED_INPUTS                                                                                           \
+    {                                                                                                                  \
+        {LOSS__LABELS, .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES), .domain = LOSS_ENCODED},                          \
+        {                                                                                                              \
+            LOSS__LOGITS, .aliases = LOSS__WORDS(LOSS__MAIN_ALIASES), .extent = LOSS_FREE, .main = true,               \
+                          .differentiable = true                                                                       \
+        }                                                                                                              \
+    }
+
+#endif
