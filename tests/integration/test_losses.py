@@ -153,7 +153,7 @@ class Losses(unittest.TestCase):
 
     def test_the_catalog_says_who_takes_a_scalar(self):
         for loss in json.loads(self.ask("GET", "/v1/losses")[2])["losses"]:
-            body = {x["name"]: 0 for x in loss["inputs"]} | ({"axis": 0} if loss["name"] == "cosine_distance" else {})
+            body = {x["name"]: 1 for x in loss["inputs"]} | ({"axis": 0} if loss["name"] == "cosine_distance" else {})
             status, _, text = self.ask("POST", f"/v1/losses/{loss['name']}", body)
             least = next(x["rank"] for x in loss["inputs"] if x["main"])[0]
             self.assertEqual(status, 200 if least == "0" else 422, loss["name"] + text)
