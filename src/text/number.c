@@ -11,7 +11,6 @@
  */
 #include "text/number.h"
 
-#include <assert.h>
 #include <endian.h>
 #include <math.h>
 #include <stdbool.h>
@@ -566,13 +565,15 @@ static inline bool plain_number(const char *text, uint64_t digits, unsigned a, u
     return true;
 }
 
-/* Into f or, where that is NULL, into d. */
-__attribute__((always_inline)) static inline size_t read_list(const char **p, const char *end, float *f, double *d,
-                                                              size_t n)
+/* Into floats where `single`, else doubles. A constant says which: asking the pointers again for each number took a
+ * quarter more time. */
+__attribute__((always_inline)) static inline size_t read_list(const char **p, const char *end, void *out, size_t n,
+                                                              const bool single)
 {
     const char *text = *p;
+    float *f = out;
+    double *d = out;
     size_t i = 0, begun = SIZE_MAX;
-    assert(f != NULL || d != NULL);
     while (i < n && i != begun && end - text >= WINDOW_REACH) {
         struct window w = look(text);
         unsigned a = 0;
@@ -581,7 +582,7 @@ __attribute__((always_inline)) static inline size_t read_list(const char **p, co
             unsigned b = (unsigned)__builtin_ctzll(w.commas);
             struct short_decimal number;
             bool plain = plain_number(text, w.digits, a, b, &number), tie = false;
-            if (plain && f != NULL)
+            if (plain && single)
                 plain = short_to_f32(number, &f[i]);
             else if (plain)
                 d[i] = short_to_f64(number, &tie);
@@ -602,9 +603,9 @@ __attribute__((always_inline)) static inline size_t read_list(const char **p, co
 #else
 
 /* One by one is as good, where no instruction tells of 16 bytes at once what they are. */
-static inline size_t read_list(const char **p, const char *end, float *f, double *d, size_t n)
+static inline size_t read_list(const char **p, const char *end, void *out, size_t n, const bool single)
 {
-    (void)p, (void)end, (void)f, (void)d, (void)n;
+    (void)p, (void)end, (void)out, (void)n, (void)single;
     return 0;
 }
 
@@ -612,12 +613,12 @@ static inline size_t read_list(const char **p, const char *end, float *f, double
 
 size_t number_read_list_f64(const char **p, const char *end, double *out, size_t n)
 {
-    return read_list(p, end, NULL, out, n);
+    return read_list(p, end, out, n, false);
 }
 
 size_t number_read_list_f32(const char **p, const char *end, float *out, size_t n)
 {
-    return read_list(p, end, out, NULL, n);
+    return read_list(p, end, out, n, true);
 }
 
 /* ---- printing ---- */
