@@ -432,10 +432,15 @@ static loss_status keep_wide(struct envelope *r, struct envelope_shared *s, cons
     }
     LOSS_TRY(envelope_tensor(r, s->json, true, pointer, &s->wide, err));
     if (s->wide.layout != LOSS_OPAQUE && s->wide.dtype == LOSS_FLOAT64) {
-        s->wide.data = loss_arena_copy(r->arena, s->wide.data, s->wide.count * sizeof(double));
+        const size_t size = s->wide.count * sizeof(double);
+        double *copy = loss_arena_alloc(r->arena, size, alignof(double));
+        if (copy == NULL) {
+            return envelope_no_memory(err);
+        }
+        s->wide.data = memcpy(copy, s->wide.data, size);
     }
-    s->has_wide = s->wide.data != NULL;
-    return s->has_wide ? LOSS_OK : envelope_no_memory(err);
+    s->has_wide = true;
+    return LOSS_OK;
 }
 
 /* {"ref": "y"} */
