@@ -314,7 +314,8 @@ static loss_status run_pass(struct eval *e, const struct loss_call *ask, size_t 
         struct loss_answer piece;
         struct loss_arena *arena = loss_arena_new(SIZE_MAX, NULL);
         if (arena == NULL) {
-            return loss_fail(err, LOSS_OVERLOADED, "", "no memory");
+            status = loss_fail(err, LOSS_OVERLOADED, "", "no memory");
+            break;
         }
         status = loss_compute(&call, arena, &piece, &inner);
         if (status == LOSS_OK) {
@@ -327,6 +328,7 @@ static loss_status run_pass(struct eval *e, const struct loss_call *ask, size_t 
         let_go(e, first, n);
         progress_draw(&e->progress, done + first + n, all);
     }
+    p->whole = &e->call.loss;
     return status;
 }
 

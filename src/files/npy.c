@@ -62,7 +62,7 @@ static loss_status read_word(struct reader *r, char *out, size_t size)
 
 static loss_status read_descr(struct reader *r)
 {
-    char word[16];
+    char word[16] = "";
     LOSS_TRY(read_word(r, word, sizeof word));
     for (int i = 0; i < LOSS_DTYPE_COUNT; i++) {
         if (codes[i] != NULL && strcmp(word + (word[0] != '\0'), codes[i]) == 0 && strchr("<|=", word[0]) != NULL) {

@@ -31,10 +31,10 @@ struct place {
 
 static loss_status place_of(const char *path, struct place *out, struct loss_error *err)
 {
+    *out = (struct place){.shown = path};
     if (strlen(path) >= sizeof out->path) {
         return loss_fail(err, LOSS_NOT_FOUND, "", "a path is too long");
     }
-    *out = (struct place){.shown = path};
     memcpy(out->path, path, strlen(path) + 1);
     char *colon = strrchr(out->path, ':');
     if (colon != NULL && strchr(colon, '/') == NULL && access(path, F_OK) != 0) {

@@ -156,7 +156,7 @@ static loss_status set_weights(const struct field *f)
 
 static loss_status set_step(const struct field *f)
 {
-    double step;
+    double step = 0;
     LOSS_TRY(read_number(f, f->text, false, &step));
     if (!(step >= 0 && step <= MAX_STEP) || step != floor(step)) {
         return wrong(f, "a whole number from 0 to 2^53");

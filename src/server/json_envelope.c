@@ -447,7 +447,7 @@ static loss_status keep_wide(struct envelope *r, struct envelope_shared *s, cons
 static loss_status referred_tensor(struct envelope *r, const json_t *json, bool whole, const char *pointer,
                                    struct loss_tensor *out, struct loss_error *err)
 {
-    const char *name = NULL;
+    const char *name = "";
     char clip[CALL_CLIP];
     size_t i = 0;
     LOSS_TRY(envelope_word(r->scan, json_object_get(json, "ref"), "the name of a tensor", pointer, &name, err));
