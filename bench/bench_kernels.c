@@ -49,6 +49,7 @@ static double random_value(loss_domain domain, size_t classes)
     case LOSS_WHOLE_NUMBER:
         return (double)(int)(u * 10);
     case LOSS_SIGN:
+    case LOSS_ENCODED:
         return u < 0.5 ? -1 : 1;
     case LOSS_BINARY:
         return u < 0.5 ? 0 : 1;
