@@ -80,6 +80,9 @@ loss_status loss_fail_parameter(struct loss_error *err, loss_status status, cons
  * check(err), "step")`. Returns `status`. */
 loss_status loss_blame_parameter(struct loss_error *err, loss_status status, const char *parameter);
 
+/* LOSS_OVERLOADED: there is no memory for `what` ("an answer") now. */
+loss_status loss_no_memory(struct loss_error *err, const char *what);
+
 int loss_status_http(loss_status status);          /* 422 */
 const char *loss_status_slug(loss_status status);  /* "shape_mismatch" */
 const char *loss_status_title(loss_status status); /* "Shapes do not agree" */

@@ -314,7 +314,7 @@ static loss_status run_pass(struct eval *e, const struct loss_call *ask, size_t 
         struct loss_answer piece;
         struct loss_arena *arena = loss_arena_new(SIZE_MAX, NULL);
         if (arena == NULL) {
-            status = loss_fail(err, LOSS_OVERLOADED, "", "no memory");
+            status = loss_no_memory(err, "this call");
             break;
         }
         status = loss_compute(&call, arena, &piece, &inner);
@@ -383,7 +383,7 @@ static loss_status print_json(struct eval *e, struct loss_error *err)
     size_t n;
     const char *whole = encoder == NULL ? NULL : json_encoder_whole(encoder, &n);
     if (encoder == NULL) {
-        return loss_fail(err, LOSS_OVERLOADED, "", "no memory");
+        return loss_no_memory(err, "this call");
     }
     if (whole != NULL) {
         fwrite(whole, 1, n, stdout);

@@ -29,7 +29,7 @@ struct binding {
 
 static loss_status no_memory(struct binding *b)
 {
-    return loss_fail(b->err, LOSS_OVERLOADED, "", "no memory for the computation");
+    return loss_no_memory(b->err, "the computation");
 }
 
 /* Element `i` of a tensor as the client wrote it; rank 0 or `whole`: the tensor itself. */

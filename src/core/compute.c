@@ -370,7 +370,7 @@ static loss_status run_blocks(struct run *run, block_task *task, struct loss_are
     size_t team = team_size(run);
     struct lane *lanes = lanes_new(run, team, arena);
     if (lanes == NULL) {
-        return loss_fail(err, LOSS_OVERLOADED, "", "no memory for the computation");
+        return loss_no_memory(err, "the computation");
     }
     size_t shares = (run->blocks + run->share - 1) / run->share;
     if (team == 1) {
@@ -424,7 +424,7 @@ static loss_status answer_tensor(const struct run *run, struct loss_tensor *out,
         out->count *= shape[i];
     }
     out->data = loss_arena_alloc(arena, out->count * run->size, ALIGNMENT);
-    return out->data != NULL ? LOSS_OK : loss_fail(err, LOSS_OVERLOADED, "", "no memory for the answer");
+    return out->data != NULL ? LOSS_OK : loss_no_memory(err, "the answer");
 }
 
 static loss_status prepare_answer(struct run *run, struct loss_arena *arena, struct loss_error *err)
@@ -452,7 +452,7 @@ static loss_status prepare_answer(struct run *run, struct loss_arena *arena, str
         run->factor = loss_arena_alloc(arena, plan->count * sizeof *run->factor, ALIGNMENT);
     }
     bool short_of = run->raw == NULL || (plan->kernels->factor != NULL && run->factor == NULL);
-    return short_of ? loss_fail(err, LOSS_OVERLOADED, "", "no memory for the gradient of the weights") : LOSS_OK;
+    return short_of ? loss_no_memory(err, "the gradient of the weights") : LOSS_OK;
 }
 
 /* Gradients of inputs: all 0 where the divisor is; and elements that no block writes are 0. */

@@ -107,6 +107,11 @@ loss_status loss_blame_parameter(struct loss_error *err, loss_status status, con
     return status;
 }
 
+loss_status loss_no_memory(struct loss_error *err, const char *what)
+{
+    return loss_fail(err, LOSS_OVERLOADED, "", "no memory for %s now", what);
+}
+
 int loss_status_http(loss_status status)
 {
     return statuses[status].http;

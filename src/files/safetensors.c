@@ -62,7 +62,7 @@ static loss_status malformed(const struct reader *r, const char *wanted)
 
 static loss_status no_memory(const struct reader *r)
 {
-    return loss_fail(r->err, LOSS_OVERLOADED, "", "no memory for a safetensors header");
+    return loss_no_memory(r->err, "a safetensors header");
 }
 
 static void skip_blank(struct reader *r)

@@ -121,7 +121,7 @@ static loss_status open_safetensors(struct tensor_file *f, const char *name, str
 {
     struct loss_arena *arena = loss_arena_new(SIZE_MAX, NULL);
     if (arena == NULL) {
-        return loss_fail(err, LOSS_OVERLOADED, "", "no memory");
+        return loss_no_memory(err, "this call");
     }
     loss_status status = pick_entry(f, arena, name, err);
     loss_arena_free(arena);

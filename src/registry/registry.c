@@ -11,6 +11,7 @@
 #include <registry/registry.h>
 #include <registry/scope.h>
 #include <registry/store.h>
+#include <text/hex.h>
 
 struct registry {
     struct store *store;
@@ -171,43 +172,13 @@ loss_status registry_add(struct registry *r, const struct registry_add *add, str
 }
 
 /* Cursors are bytes in hexadecimal, so that nobody is tempted to count them up. */
-static char *hex_encode(struct loss_arena *arena, const void *bytes, size_t n)
+static char *cursor_encode(struct loss_arena *arena, const void *bytes, size_t n)
 {
-    static const char digits[] = "0123456789abcdef";
-    const unsigned char *b = bytes;
     char *text = loss_arena_alloc(arena, 2 * n + 1, 1);
-    if (text == NULL) {
-        return NULL;
+    if (text != NULL) {
+        hex_write(text, bytes, n);
     }
-    for (size_t i = 0; i < n; i++) {
-        text[2 * i] = digits[b[i] >> 4];
-        text[2 * i + 1] = digits[b[i] & 15];
-    }
-    text[2 * n] = '\0';
     return text;
-}
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The bytes that `text` stands for, at most `max` of them; false: not such a text. */
-static bool hex_decode(const char *text, unsigned char *bytes, size_t max, size_t *n)
-{
-    size_t size = strlen(text);
-    if (size == 0 || size % 2 != 0 || size / 2 > max) {
-        return false;
-    }
-    for (size_t i = 0; i < size / 2; i++) {
-        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        bytes[i] = (unsigned char)(high << 4 | low);
-    }
-    *n = size / 2;
-    return true;
 }
 
 static loss_status bad_cursor(struct loss_error *err, const char *why)
@@ -230,7 +201,7 @@ static const char *place_encode(struct loss_arena *arena, struct place place)
         bytes[i] = (unsigned char)(place.order >> (56 - 8 * i));
         bytes[8 + i] = (unsigned char)((uint64_t)place.step >> (56 - 8 * i));
     }
-    return hex_encode(arena, bytes, sizeof bytes);
+    return cursor_encode(arena, bytes, sizeof bytes);
 }
 
 static bool place_decode(const char *cursor, struct place *place)
@@ -238,7 +209,7 @@ static bool place_decode(const char *cursor, struct place *place)
     unsigned char bytes[PLACE_BYTES];
     size_t n;
     uint64_t order = 0, step = 0;
-    if (!hex_decode(cursor, bytes, sizeof bytes, &n) || n != sizeof bytes) {
+    if (!hex_read(cursor, bytes, sizeof bytes, &n) || n != sizeof bytes) {
         return false;
     }
     for (int i = 0; i < 8; i++) {
@@ -379,7 +350,7 @@ static loss_status info_visit(void *arg, const struct registry_info *info, bool 
     struct info_listing *l = arg;
     if (l->limit != 0 && l->count == l->limit) {
         const char *last = l->infos[l->count - 1].registry;
-        l->next_cursor = hex_encode(l->arena, last, strlen(last));
+        l->next_cursor = cursor_encode(l->arena, last, strlen(last));
         *more = false;
         return l->next_cursor != NULL ? LOSS_OK : store_fail_memory(err);
     }
@@ -411,7 +382,7 @@ loss_status registry_info_list(struct registry *r, size_t limit, const char *cur
     struct info_listing l = {.arena = arena, .limit = limit};
     unsigned char after[REGISTRY_NAME_MAX + 1];
     size_t n = 0;
-    if (cursor != NULL && (!hex_decode(cursor, after, REGISTRY_NAME_MAX, &n) ||
+    if (cursor != NULL && (!hex_read(cursor, after, REGISTRY_NAME_MAX, &n) ||
                            registry_check_name((const char *)after, n, "", NULL) != LOSS_OK)) {
         return bad_cursor(err, "must be the next_cursor of an earlier page");
     }

@@ -10,6 +10,7 @@
 
 #include <nettle/sha2.h>
 
+#include <text/hex.h>
 #include <text/json_write.h>
 
 #define FIELD_NAME(name) #name,
@@ -273,18 +274,13 @@ static loss_status check_registry(struct call *call, struct loss_error *err)
 /* A vector may be long: its digest stands for it. */
 static void write_vector(struct json_out *o, const struct loss_tensor *t)
 {
-    static const char hex[] = "0123456789abcdef";
     struct sha256_ctx digest;
     unsigned char bytes[SHA256_DIGEST_SIZE];
     char text[2 * SHA256_DIGEST_SIZE + 1];
     sha256_init(&digest);
     sha256_update(&digest, t->count * loss_dtype_size(t->dtype), t->data);
     sha256_digest(&digest, sizeof bytes, bytes);
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        text[2 * i] = hex[bytes[i] >> 4];
-        text[2 * i + 1] = hex[bytes[i] & 15];
-    }
-    text[2 * sizeof bytes] = '\0';
+    hex_write(text, bytes, sizeof bytes);
     json_out_open(o, '[');
     json_out_string(o, loss_dtype_name(t->dtype));
     json_out_u64(o, t->count);

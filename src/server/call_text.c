@@ -24,7 +24,7 @@ struct field {
 
 static loss_status no_memory(const struct field *f)
 {
-    return loss_fail(f->err, LOSS_OVERLOADED, "", "no memory for this request now");
+    return loss_no_memory(f->err, "this request");
 }
 
 static loss_status wrong(const struct field *f, const char *wanted)

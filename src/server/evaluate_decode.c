@@ -64,7 +64,7 @@ static loss_status share_list(struct evaluate_decoder *d, size_t n, struct loss_
 {
     d->refs.list = loss_arena_alloc(d->arena, n * sizeof *d->refs.list, alignof(struct envelope_shared));
     if (d->refs.list == NULL) {
-        return envelope_no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     memset(d->refs.list, 0, n * sizeof *d->refs.list);
     d->refs.n = n;
@@ -108,7 +108,7 @@ static loss_status read_file(struct evaluate_decoder *d, struct loss_error *err)
             (struct envelope_shared){.name = file->entry[i].name, .has_wide = true, .wide = file->entry[i].tensor};
     }
     d->scan = scan_new(d->arena, &d->options);
-    return d->scan == NULL ? envelope_no_memory(err) : json_scan_feed(d->scan, spec, strlen(spec), err);
+    return d->scan == NULL ? loss_no_memory(err, "this request") : json_scan_feed(d->scan, spec, strlen(spec), err);
 }
 
 /* float64 where an entry says so, or has a real input from a file that is. */
@@ -191,7 +191,7 @@ static loss_status read_losses(struct evaluate_decoder *d, const json_t *losses,
     out->call = loss_arena_alloc(d->arena, n * sizeof *out->call, alignof(struct call));
     out->answer = loss_arena_alloc(d->arena, n * sizeof *out->answer, alignof(struct call_answer));
     if (out->call == NULL || out->answer == NULL) {
-        return envelope_no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     memset(out->answer, 0, n * sizeof *out->answer);
     for (size_t i = 0; i < n; i++) {
@@ -218,7 +218,7 @@ loss_status evaluate_decoder_end(struct evaluate_decoder *d, struct evaluation *
         if (!tensors && strcmp(key, "losses") != 0) {
             const char *pointer = envelope_pointer(d->arena, "", key);
             char clip[CALL_CLIP];
-            return pointer == NULL ? envelope_no_memory(err)
+            return pointer == NULL ? loss_no_memory(err, "this request")
                                    : loss_fail(err, LOSS_UNKNOWN_FIELD, pointer,
                                                "there is no field \"%s\" here; there are %slosses",
                                                call_clip(key, clip), d->file == NULL ? "tensors and " : "");

@@ -29,11 +29,6 @@ struct work {
     enum { STAGE_DECODE, STAGE_COMPUTE, STAGE_STORE } stage;
 };
 
-static loss_status no_memory(struct loss_error *err)
-{
-    return loss_fail(err, LOSS_OVERLOADED, "", "no memory for this request now");
-}
-
 loss_status evaluate_begin(struct request *q, struct loss_error *err)
 {
     const char *length = request_header(q, "Content-Length");
@@ -46,7 +41,7 @@ loss_status evaluate_begin(struct request *q, struct loss_error *err)
     };
     struct work *w = loss_arena_alloc(q->arena, sizeof *w, alignof(struct work));
     if (w == NULL) {
-        return no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     memset(w, 0, sizeof *w);
     LOSS_TRY(accept_json(q, err));
@@ -54,7 +49,7 @@ loss_status evaluate_begin(struct request *q, struct loss_error *err)
     LOSS_TRY(losses_query_choice(q, "strict", "false", "true", &options.strict, err));
     w->decoder = evaluate_decoder_new(q->arena, &options);
     q->state = w;
-    return w->decoder != NULL ? LOSS_OK : no_memory(err);
+    return w->decoder != NULL ? LOSS_OK : loss_no_memory(err, "this request");
 }
 
 loss_status evaluate_feed(struct request *q, const char *bytes, size_t n, struct loss_error *err)
@@ -112,7 +107,7 @@ static loss_status store(struct request *q, struct work *w, struct loss_error *e
     struct registry_entry *entries = loss_arena_alloc(q->arena, n * sizeof *entries, alignof(struct registry_entry));
     struct registry_key key = {.key = q->idempotency_key};
     if (adds == NULL || tallies == NULL || entries == NULL) {
-        return no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     for (size_t i = 0; i < all->n; i++) {
         if (all->call[i].registry != NULL) {
@@ -159,5 +154,5 @@ loss_status evaluate_step(struct request *q, struct reply *r, struct loss_error 
     r->status = 200;
     r->content_type = "application/json";
     q->next = NEXT_DONE;
-    return r->state != NULL ? LOSS_OK : no_memory(err);
+    return r->state != NULL ? LOSS_OK : loss_no_memory(err, "this request");
 }

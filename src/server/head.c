@@ -12,6 +12,7 @@
 #include <server/machine.h>
 #include <server/routes.h>
 #include <server/uri.h>
+#include <text/hex.h>
 
 #define MAX_ID 128
 #define MAX_KEY 255
@@ -51,17 +52,12 @@ static void random_id(unsigned char id[16])
 
 static const char *make_id(struct loss_arena *arena)
 {
-    static const char hex[] = "0123456789abcdef";
     unsigned char id[16];
     char *text = loss_arena_alloc(arena, 33, 1);
 
     if (text != NULL) {
         random_id(id);
-        for (size_t i = 0; i < sizeof id; i++) {
-            text[2 * i] = hex[id[i] >> 4];
-            text[2 * i + 1] = hex[id[i] & 15];
-        }
-        text[32] = '\0';
+        hex_write(text, id, sizeof id);
     }
     return text;
 }

@@ -435,7 +435,7 @@ static loss_status collect(struct exchange *x, const char *bytes, size_t n, stru
         size_t more = x->has_length ? (size_t)x->length + 1 : 2 * (size + n) + 1;
         char *grown = loss_arena_resize(x->request.arena, x->collected, more);
         if (grown == NULL) {
-            return loss_fail(err, LOSS_OVERLOADED, "", "no memory for the body now");
+            return loss_no_memory(err, "the body");
         }
         x->collected = grown;
         x->capacity = more;
@@ -601,7 +601,7 @@ static void answer_options(struct exchange *x)
     const char *allow = routes_allow(&x->request);
 
     if (allow == NULL) {
-        loss_fail(&x->error, LOSS_OVERLOADED, "", "no memory for an answer now");
+        loss_no_memory(&x->error, "an answer");
         set_problem(x);
         return;
     }

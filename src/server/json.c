@@ -177,7 +177,7 @@ loss_status envelope_document(struct loss_arena *arena, struct json_scan *scan, 
     json_t *root = NULL;
     json_error_t e;
     if (!load(arena, text, size, &root, &e)) {
-        return envelope_no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     if (root == NULL) {
         return envelope_failure(scan, &e, err);
@@ -229,7 +229,7 @@ static loss_status scan_whole(struct loss_arena *arena, const char *body, size_t
     struct json_scan *scan =
         json_scan_new(arena, &(struct json_scan_options){.max_depth = SMALL_DEPTH, .max_envelope = ENVELOPE_MAX});
     if (scan == NULL) {
-        return envelope_no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     LOSS_TRY(json_scan_feed(scan, body, size, err));
     LOSS_TRY(json_scan_end(scan, err));
@@ -291,7 +291,7 @@ loss_status json_read_members(struct loss_arena *arena, const char *body, size_t
     {
         const char *pointer = envelope_pointer(arena, "", key);
         if (pointer == NULL) {
-            return envelope_no_memory(err);
+            return loss_no_memory(err, "this request");
         }
         struct json_member *member = find_member(members, n, key);
         if (member == NULL) {
@@ -303,7 +303,7 @@ loss_status json_read_members(struct loss_arena *arena, const char *body, size_t
         if (members[i].required && !members[i].given) {
             const char *pointer = envelope_pointer(arena, "", members[i].name);
             return pointer == NULL
-                       ? envelope_no_memory(err)
+                       ? loss_no_memory(err, "this request")
                        : loss_fail(err, LOSS_MISSING_FIELD, pointer, "the field \"%s\" is missing", members[i].name);
         }
     }

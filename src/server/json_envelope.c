@@ -19,11 +19,6 @@
 #define MAX_WHOLE 9007199254740992.0 /* 2^53 */
 #define MAX_WHOLE_TEXT "9007199254740992"
 
-loss_status envelope_no_memory(struct loss_error *err)
-{
-    return loss_fail(err, LOSS_OVERLOADED, "", "no memory for this request");
-}
-
 const char *envelope_pointer(struct loss_arena *arena, const char *parent, const char *key)
 {
     size_t n = strlen(parent) + 2;
@@ -172,7 +167,7 @@ static loss_status scalar_tensor(struct envelope *r, double number, float narrow
     }
     double *data = loss_arena_alloc(r->arena, sizeof *data, alignof(double));
     if (data == NULL) {
-        return envelope_no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     *out = (struct loss_tensor){.dtype = dtype, .count = 1, .data = data, .pointer = pointer};
     if (dtype == LOSS_FLOAT64) {
@@ -220,7 +215,7 @@ static loss_status split_object(struct envelope *r, const json_t *json, struct t
                                                             : NULL;
         const char *pointer = envelope_pointer(r->arena, o->pointer, key);
         if (pointer == NULL) {
-            return envelope_no_memory(err);
+            return loss_no_memory(err, "this request");
         }
         if (place == NULL) {
             char clip[CALL_CLIP];
@@ -241,7 +236,8 @@ static loss_status missing_member(struct envelope *r, const struct tensor_object
                                   struct loss_error *err)
 {
     const char *pointer = envelope_pointer(r->arena, o->pointer, name);
-    return pointer == NULL ? envelope_no_memory(err) : loss_fail(err, LOSS_MISSING_FIELD, pointer, "%s", why);
+    return pointer == NULL ? loss_no_memory(err, "this request")
+                           : loss_fail(err, LOSS_MISSING_FIELD, pointer, "%s", why);
 }
 
 static loss_status check_object(struct envelope *r, const struct tensor_object *o, struct loss_error *err)
@@ -266,7 +262,7 @@ static loss_status read_tensor_dtype(struct envelope *r, const struct tensor_obj
 {
     const char *pointer = envelope_pointer(r->arena, o->pointer, "dtype");
     if (pointer == NULL) {
-        return envelope_no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     const char *name = NULL;
     LOSS_TRY(envelope_word(r->scan, o->dtype, "a string", pointer, &name, err));
@@ -327,7 +323,7 @@ static loss_status read_shape(struct envelope *r, const struct tensor_object *o,
                               struct loss_error *err)
 {
     const char *pointer = envelope_pointer(r->arena, o->pointer, "shape");
-    return pointer == NULL ? envelope_no_memory(err) : envelope_shape(r->scan, o->shape, pointer, out, err);
+    return pointer == NULL ? loss_no_memory(err, "this request") : envelope_shape(r->scan, o->shape, pointer, out, err);
 }
 
 static loss_status read_data(struct envelope *r, const struct tensor_object *o, bool whole, struct loss_tensor *out,
@@ -335,7 +331,7 @@ static loss_status read_data(struct envelope *r, const struct tensor_object *o, 
 {
     const char *pointer = envelope_pointer(r->arena, o->pointer, "data");
     if (pointer == NULL) {
-        return envelope_no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     const struct json_value *value = envelope_value(r->scan, o->data);
     if (value == NULL || value->kind != JSON_TENSOR) {
@@ -374,7 +370,7 @@ static loss_status read_base64(struct envelope *r, const struct tensor_object *o
     const struct json_value *value = envelope_value(r->scan, o->base64);
     if (value == NULL || value->kind != JSON_BYTES) {
         const char *pointer = envelope_pointer(r->arena, o->pointer, "base64");
-        return pointer == NULL ? envelope_no_memory(err)
+        return pointer == NULL ? loss_no_memory(err, "this request")
                                : envelope_wrong_type(r->scan, o->base64, "a string", pointer, err);
     }
     LOSS_TRY(read_tensor_dtype(r, o, &out->dtype, err));
@@ -435,7 +431,7 @@ static loss_status keep_wide(struct envelope *r, struct envelope_shared *s, cons
         const size_t size = s->wide.count * sizeof(double);
         double *copy = loss_arena_alloc(r->arena, size, alignof(double));
         if (copy == NULL) {
-            return envelope_no_memory(err);
+            return loss_no_memory(err, "this request");
         }
         s->wide.data = memcpy(copy, s->wide.data, size);
     }
@@ -462,7 +458,7 @@ static loss_status referred_tensor(struct envelope *r, const json_t *json, bool 
     struct envelope_refs *refs = r->refs;
     const char *place = envelope_pointer(r->arena, "/tensors", name);
     if (place == NULL) {
-        return envelope_no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     r->refs = NULL; /* a shared tensor is no reference */
     loss_status status = keep_wide(r, s, place, err);

@@ -53,7 +53,6 @@ loss_status envelope_document(struct loss_arena *arena, struct json_scan *scan, 
 
 /* Values */
 
-loss_status envelope_no_memory(struct loss_error *err);
 /* "/parent/key" with ~ and / escaped, in the arena; NULL: no memory. */
 const char *envelope_pointer(struct loss_arena *arena, const char *parent, const char *key);
 /* The value that an integer of the envelope stands for, or NULL where `json` is something else. */

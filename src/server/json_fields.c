@@ -198,7 +198,7 @@ loss_status fields_read(struct envelope *r, const char *key, const json_t *json,
 {
     const char *pointer = envelope_pointer(r->arena, "", key);
     if (pointer == NULL) {
-        return envelope_no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     int input = loss_desc_input(r->desc, key);
     int param = loss_desc_param(r->desc, key);

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <text/hex.h>
+
 #define LINE_MAX_BYTES 2048
 #define TARGET_SHOWN 256
 
@@ -74,7 +76,6 @@ static bool plain(char c)
 /* Text of strangers, at most `most` bytes: whatever could end a string or a line, or is no ASCII, is escaped. */
 static void put_escaped(struct line *l, const char *s, size_t most)
 {
-    static const char hex[] = "0123456789abcdef";
     size_t i = 0;
 
     while (i < most && s[i] != '\0') {
@@ -85,7 +86,7 @@ static void put_escaped(struct line *l, const char *s, size_t most)
         put_bytes(l, s + begun, i - begun);
         if (i < most && s[i] != '\0') {
             unsigned char c = (unsigned char)s[i++];
-            char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+            char escape[6] = {'\\', 'u', '0', '0', hex_digits[c >> 4], hex_digits[c & 15]};
             put_bytes(l, escape, sizeof escape);
         }
     }

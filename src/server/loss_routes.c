@@ -39,11 +39,6 @@ struct computation {
     struct call_answer answer;
 };
 
-static loss_status no_memory(struct loss_error *err)
-{
-    return loss_fail(err, LOSS_OVERLOADED, "", "no memory for this request now");
-}
-
 loss_status losses_find(const struct request *q, const struct loss_desc **desc, const struct loss_alias **alias,
                         struct loss_error *err)
 {
@@ -116,7 +111,7 @@ static loss_status begin_safetensors(struct request *q, struct computation *c, s
         .max_body = (uint64_t)q->server->conf->max_body,
     };
     c->safetensors = safetensors_decoder_new(q->arena, &options);
-    return c->safetensors != NULL ? LOSS_OK : no_memory(err);
+    return c->safetensors != NULL ? LOSS_OK : loss_no_memory(err, "this request");
 }
 
 loss_status losses_compute_begin(struct request *q, struct loss_error *err)
@@ -124,7 +119,7 @@ loss_status losses_compute_begin(struct request *q, struct loss_error *err)
     struct json_decode_options options = {.max_depth = (int)q->server->conf->max_depth, .size = q->announced};
     struct computation *c = loss_arena_alloc(q->arena, sizeof *c, alignof(struct computation));
     if (c == NULL) {
-        return no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     memset(c, 0, sizeof *c);
     LOSS_TRY(losses_find(q, &q->loss, &c->alias, err));
@@ -139,7 +134,7 @@ loss_status losses_compute_begin(struct request *q, struct loss_error *err)
     options.desc = q->loss;
     options.alias = c->alias;
     c->decoder = json_decoder_new(q->arena, &options);
-    return c->decoder != NULL ? LOSS_OK : no_memory(err);
+    return c->decoder != NULL ? LOSS_OK : loss_no_memory(err, "this request");
 }
 
 loss_status losses_compute_feed(struct request *q, const char *bytes, size_t n, struct loss_error *err)
@@ -200,7 +195,7 @@ loss_status losses_registry_add(const struct request *q, const struct call *call
     if (call->accumulate) {
         const char *what = call_what(call, q->arena);
         if (what == NULL) {
-            return no_memory(err);
+            return loss_no_memory(err, "this request");
         }
         tally_of(tally, what, &answer->loss);
         add->tally = tally;
@@ -230,14 +225,14 @@ static loss_status answer_with(struct request *q, struct computation *c, struct 
     }
     struct json_encoder *e = json_encoder_new(q->arena, &c->call, &c->answer, c->literal);
     if (e == NULL) {
-        return no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     size_t bound = json_encoder_bound(e);
     r->body = json_encoder_whole(e, &r->size);
     if (r->body == NULL && bound <= SMALL_ANSWER) {
         char *body = loss_arena_alloc(q->arena, bound, 1);
         if (body == NULL) {
-            return no_memory(err);
+            return loss_no_memory(err, "this request");
         }
         r->body = body;
         r->size = json_encoder_more(e, body, bound);
@@ -290,7 +285,7 @@ loss_status losses_list_step(struct request *q, struct reply *r, struct loss_err
     struct json_out o;
     json_out_init(&o, q->arena);
     catalog_json_list(&o);
-    return o.failed ? no_memory(err) : answer_text(q, r, o.data, o.size);
+    return o.failed ? loss_no_memory(err, "this request") : answer_text(q, r, o.data, o.size);
 }
 
 loss_status losses_show_step(struct request *q, struct reply *r, struct loss_error *err)
@@ -300,12 +295,12 @@ loss_status losses_show_step(struct request *q, struct reply *r, struct loss_err
     LOSS_TRY(losses_find(q, &q->loss, &alias, err));
     json_out_init(&o, q->arena);
     catalog_json_loss(&o, q->loss);
-    return o.failed ? no_memory(err) : answer_text(q, r, o.data, o.size);
+    return o.failed ? loss_no_memory(err, "this request") : answer_text(q, r, o.data, o.size);
 }
 
 loss_status losses_openapi_step(struct request *q, struct reply *r, struct loss_error *err)
 {
     size_t size;
     const char *text = openapi_document(q->arena, &size);
-    return text == NULL ? no_memory(err) : answer_text(q, r, text, size);
+    return text == NULL ? loss_no_memory(err, "this request") : answer_text(q, r, text, size);
 }

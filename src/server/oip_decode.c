@@ -74,7 +74,7 @@ static loss_status begin_raw(struct oip_decoder *d, struct loss_error *err)
     d->part = PART_RAW;
     d->capacity = d->options.has_body_size ? (size_t)d->options.body_size : 4096;
     d->raw = loss_arena_resize(d->arena, NULL, d->capacity + 1);
-    return d->raw != NULL ? LOSS_OK : envelope_no_memory(err);
+    return d->raw != NULL ? LOSS_OK : loss_no_memory(err, "this request");
 }
 
 loss_status oip_decoder_new(struct loss_arena *arena, const struct oip_decode_options *options,
@@ -85,7 +85,7 @@ loss_status oip_decoder_new(struct loss_arena *arena, const struct oip_decode_op
         arena, &(struct json_scan_options){.max_depth = options->max_depth, .max_envelope = ENVELOPE_MAX});
 
     if (d == NULL || scan == NULL) {
-        return envelope_no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     memset(d, 0, sizeof *d);
     d->options = *options;
@@ -182,7 +182,7 @@ static loss_status feed_raw(struct oip_decoder *d, const char *bytes, size_t n, 
         size_t capacity = 2 * d->capacity + n;
         char *grown = loss_arena_resize(d->arena, d->raw, capacity + 1);
         if (grown == NULL) {
-            return envelope_no_memory(err);
+            return loss_no_memory(err, "this request");
         }
         d->raw = grown;
         d->capacity = capacity;

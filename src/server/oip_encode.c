@@ -34,11 +34,6 @@ struct encoder {
     double scalar[OIP_MAX_OUTPUTS];
 };
 
-static loss_status no_memory(struct loss_error *err)
-{
-    return loss_fail(err, LOSS_OVERLOADED, "", "no memory for an answer now");
-}
-
 /* A single number has the shape [1]. */
 static struct loss_tensor scalar_tensor(double *place, double value, loss_dtype dtype)
 {
@@ -199,7 +194,7 @@ static loss_status print_all(struct loss_arena *arena, struct encoder *e, struct
     char *text = loss_arena_alloc(arena, bound, 1);
 
     if (text == NULL) {
-        return no_memory(err);
+        return loss_no_memory(err, "an answer");
     }
     r->body = text;
     r->size = encoder_more(e, text, bound);
@@ -216,7 +211,7 @@ static loss_status append_tensors(struct loss_arena *arena, const struct oip_cal
 
     static_assert(1 + OIP_MAX_OUTPUTS <= REPLY_MAX_PARTS, "the JSON and every output are parts");
     if (part == NULL || json_size == NULL) {
-        return no_memory(err);
+        return loss_no_memory(err, "an answer");
     }
     part[n++] = (struct reply_part){r->body, r->size};
     for (size_t i = 0; i < oip->n_outputs; i++) {
@@ -240,7 +235,7 @@ loss_status oip_encode(struct loss_arena *arena, const struct oip_call *oip, con
     bool binary = false;
 
     if (e == NULL) {
-        return no_memory(err);
+        return loss_no_memory(err, "an answer");
     }
     for (size_t i = 0; i < oip->n_outputs; i++) {
         binary |= oip->output[i].binary;

@@ -47,7 +47,7 @@ static loss_status split(const struct oip_request *r, const json_t *json, const 
             m++;
         }
         if (at == NULL) {
-            return envelope_no_memory(err);
+            return loss_no_memory(err, "this request");
         }
         if (m->name == NULL) {
             return loss_fail(err, LOSS_UNKNOWN_FIELD, at, "%s has no member \"%s\" here", what, call_clip(key, clip));
@@ -253,7 +253,7 @@ static loss_status read_parameters(struct oip_request *r, const json_t *json, st
     {
         const char *pointer = envelope_pointer(r->arena, "/parameters", key);
         if (pointer == NULL) {
-            return envelope_no_memory(err);
+            return loss_no_memory(err, "this request");
         }
         LOSS_TRY(read_parameter(r, key, value, pointer, err));
     }
@@ -425,7 +425,7 @@ static loss_status read_input(struct oip_request *r, const json_t *json, size_t 
     char at[64];
 
     if (in.pointer == NULL || in.data_pointer == NULL) {
-        return envelope_no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     LOSS_TRY(split_input(r, json, &in, err));
     LOSS_TRY(read_name(r, in.name, in.pointer, &name, err));
@@ -464,7 +464,7 @@ loss_status oip_request_fill(struct oip_request *r, struct loss_error *err)
                 input->size > 0 ? loss_arena_alloc(r->arena, input->size, TENSOR_ALIGN) : (void *)&nothing;
         }
         if (input->tensor.data == NULL) {
-            return envelope_no_memory(err);
+            return loss_no_memory(err, "this request");
         }
     }
     return LOSS_OK;

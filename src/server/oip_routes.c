@@ -27,11 +27,6 @@ struct inference {
     struct loss_answer answer;
 };
 
-static loss_status no_memory(struct loss_error *err)
-{
-    return loss_fail(err, LOSS_OVERLOADED, "", "no memory for this request now");
-}
-
 /* The model that the path names, in its only version. */
 static loss_status find_model(struct request *q, const struct loss_alias **alias, struct loss_error *err)
 {
@@ -64,7 +59,7 @@ loss_status oip_infer_begin(struct request *q, struct loss_error *err)
     struct inference *c = loss_arena_alloc(q->arena, sizeof *c, alignof(struct inference));
 
     if (c == NULL) {
-        return no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     memset(c, 0, sizeof *c);
     LOSS_TRY(find_model(q, &options.alias, err));
@@ -135,7 +130,7 @@ loss_status oip_infer_step(struct request *q, struct reply *r, struct loss_error
 static loss_status answer_json(struct request *q, struct reply *r, const struct json_out *o, struct loss_error *err)
 {
     if (o->failed) {
-        return no_memory(err);
+        return loss_no_memory(err, "this request");
     }
     r->status = 200;
     r->content_type = "application/json";

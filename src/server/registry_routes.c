@@ -122,7 +122,7 @@ static loss_status answer(struct request *q, struct reply *r, int status, const 
                           struct loss_error *err)
 {
     if (o->failed) {
-        return loss_fail(err, LOSS_OVERLOADED, "", "no memory for an answer now");
+        return loss_no_memory(err, "an answer");
     }
     r->status = status;
     r->content_type = "application/json";

@@ -18,7 +18,7 @@
 static loss_status answer_json(struct request *q, struct reply *r, const struct json_out *o, struct loss_error *err)
 {
     if (o->failed) {
-        return loss_fail(err, LOSS_OVERLOADED, "", "no memory for an answer now");
+        return loss_no_memory(err, "an answer");
     }
     r->status = 200;
     r->content_type = "application/json";
@@ -63,7 +63,7 @@ static loss_status step_metrics(struct request *q, struct reply *r, struct loss_
 {
     r->body = metrics_text(q->server, q->arena, &r->size);
     if (r->body == NULL) {
-        return loss_fail(err, LOSS_OVERLOADED, "", "no memory for an answer now");
+        return loss_no_memory(err, "an answer");
     }
     r->status = 200;
     r->content_type = "text/plain; version=0.0.4; charset=utf-8";

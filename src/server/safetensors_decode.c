@@ -28,11 +28,6 @@ struct safetensors_decoder {
     struct call call;
 };
 
-static loss_status no_memory(struct loss_error *err)
-{
-    return loss_fail(err, LOSS_OVERLOADED, "", "no memory for this request now");
-}
-
 struct safetensors_decoder *safetensors_decoder_new(struct loss_arena *arena, const struct safetensors_options *options)
 {
     struct safetensors_decoder *d = loss_arena_alloc(arena, sizeof *d, alignof(struct safetensors_decoder));
@@ -97,7 +92,7 @@ static loss_status place_tensors(struct safetensors_decoder *d, struct loss_erro
         e->tensor.data = loss_arena_resize(d->arena, NULL, size == 0 ? ALIGNMENT : size);
         e->tensor.pointer = loss_arena_format(d->arena, "/%s", e->name);
         if (e->tensor.data == NULL || e->tensor.pointer == NULL) {
-            return no_memory(err);
+            return loss_no_memory(err, "this request");
         }
         if (d->options.desc != NULL) {
             LOSS_TRY(find_place(d, e, err));
@@ -121,7 +116,7 @@ static loss_status end_length(struct safetensors_decoder *d, struct loss_error *
     d->json = loss_arena_resize(d->arena, NULL, d->length);
     d->part = PART_HEADER;
     d->filled = 0;
-    return d->json != NULL ? LOSS_OK : no_memory(err);
+    return d->json != NULL ? LOSS_OK : loss_no_memory(err, "this request");
 }
 
 /* Bytes into `to`, which takes `size` and has d->filled; how many of n were taken. */

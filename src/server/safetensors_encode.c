@@ -121,7 +121,7 @@ loss_status safetensors_encode(struct loss_arena *arena, const struct call *call
     struct writer *w = loss_arena_alloc(arena, sizeof *w, ALIGNMENT);
     char *numbers = loss_arena_alloc(arena, (n_oip_totals + 1) * sizeof(double), ALIGNMENT);
     if (w == NULL || numbers == NULL) {
-        return loss_fail(err, LOSS_OVERLOADED, "", "no memory for an answer now");
+        return loss_no_memory(err, "an answer");
     }
     *w = (struct writer){.n_parts = 2};
     json_out_init(&w->o, arena);
@@ -140,7 +140,7 @@ loss_status safetensors_encode(struct loss_arena *arena, const struct call *call
     }
     json_out_close(&w->o, '}');
     if (!finish_header(w, arena)) {
-        return loss_fail(err, LOSS_OVERLOADED, "", "no memory for an answer now");
+        return loss_no_memory(err, "an answer");
     }
     r->part = w->part;
     r->n_parts = w->n_parts;

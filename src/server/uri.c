@@ -6,13 +6,7 @@
 
 #include <string.h>
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
+#include <text/hex.h>
 
 /* Length of the UTF-8 sequence at s (within n bytes), or 0: overlong forms, surrogates and what lies beyond U+10FFFF
  * are none. */
@@ -58,8 +52,8 @@ static const char *decode(const char *s, size_t n, bool plus_is_space, char *out
     for (size_t i = 0; i < n; i++) {
         char c = s[i];
         if (c == '%') {
-            int high = i + 2 < n ? hex_digit(s[i + 1]) : -1;
-            int low = i + 2 < n ? hex_digit(s[i + 2]) : -1;
+            int high = i + 2 < n ? hex_value(s[i + 1]) : -1;
+            int low = i + 2 < n ? hex_value(s[i + 2]) : -1;
             if (high < 0 || low < 0) {
                 return "has a % that two hexadecimal digits do not follow";
             }
@@ -86,11 +80,6 @@ static size_t count_byte(const char *s, size_t n, char byte)
     return count;
 }
 
-static loss_status no_memory(struct loss_error *err)
-{
-    return loss_fail(err, LOSS_OVERLOADED, "", "no memory for another request now");
-}
-
 /* "/v1/losses" has two segments, "/" has none, "/v2/" has two, the second empty. */
 static loss_status read_path(struct request *q, const char *path, size_t n, struct loss_error *err)
 {
@@ -104,7 +93,7 @@ static loss_status read_path(struct request *q, const char *path, size_t n, stru
     segment = loss_arena_alloc(q->arena, count_byte(path, n, '/') * sizeof *segment, _Alignof(char *));
     text = loss_arena_alloc(q->arena, n + 1, 1);
     if (segment == NULL || text == NULL) {
-        return no_memory(err);
+        return loss_no_memory(err, "another request");
     }
     for (size_t at = 1; n > 1 && at <= n;) {
         const char *slash = memchr(path + at, '/', n - at);
@@ -154,7 +143,7 @@ static loss_status read_query(struct request *q, const char *query, size_t n, st
     field = loss_arena_alloc(q->arena, most * sizeof *field, _Alignof(struct query_field));
     text = loss_arena_alloc(q->arena, n + 2 * most, 1);
     if (field == NULL || text == NULL) {
-        return no_memory(err);
+        return loss_no_memory(err, "another request");
     }
     for (size_t at = 0; at < n;) {
         const char *end = memchr(query + at, '&', n - at);

@@ -9,19 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    if (c >= 'A' && c <= 'F') {
-        return c - 'A' + 10;
-    }
-    return -1;
-}
+#include <text/hex.h>
 
 /* Skip what needs no look: eight bytes at once while none of them is a quote, a backslash, a control character or
  * beyond ASCII. A borrow can only mark a byte above the one that caused it, so "no mark" is always right. */

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include <text/hex.h>
 #include <text/number.h>
 
 #define FIRST_BUFFER ((size_t)1024)
@@ -132,7 +133,6 @@ static inline bool all_plain(const char *s, size_t n)
 static size_t escape(char *buf, char c)
 {
     static const char named[] = "\"\"\\\\\bb\ff\nn\rr\tt";
-    static const char hex[] = "0123456789abcdef";
     for (size_t i = 0; i < sizeof named - 1; i += 2) {
         if (c == named[i]) {
             buf[0] = '\\';
@@ -141,8 +141,8 @@ static size_t escape(char *buf, char c)
         }
     }
     memcpy(buf, "\\u00", 4);
-    buf[4] = hex[(unsigned char)c >> 4];
-    buf[5] = hex[c & 15];
+    buf[4] = hex_digits[(unsigned char)c >> 4];
+    buf[5] = hex_digits[c & 15];
     return 6;
 }
 
