@@ -51,4 +51,14 @@ VM_INLINE double kernel_chain(double g, double derivative)
 #define LOSS__LOGITS .name = "logits", .doc = "Unnormalised scores."
 #define LOSS__MAIN_ALIASES "y_pred", "input"
 
+/* The inputs of a loss of labels and predictions, a number each. */
+#define LOSS__LABELS_AND_PREDICTIONS(labels_differentiable)                                                            \
+    {                                                                                                                  \
+        {LOSS__LABELS, .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES), .differentiable = labels_differentiable},         \
+        {                                                                                                              \
+            LOSS__PREDICTIONS, .aliases = LOSS__WORDS(LOSS__MAIN_ALIASES), .extent = LOSS_FREE, .main = true,          \
+                               .differentiable = true                                                                  \
+        }                                                                                                              \
+    }
+
 #endif
