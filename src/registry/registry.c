@@ -32,14 +32,14 @@ static int64_t now(const struct registry *r)
     return r->now_us(r->now_arg);
 }
 
-static loss_status open_store(const char *url, struct store **out, struct loss_error *err)
+static loss_status open_store(const char *url, bool read_only, struct store **out, struct loss_error *err)
 {
     static const char sqlite[] = "sqlite:";
     if (strcmp(url, "memory") == 0) {
         return store_memory_open(out, err);
     }
     if (strncmp(url, sqlite, sizeof sqlite - 1) == 0 && url[sizeof sqlite - 1] != '\0') {
-        return store_sqlite_open(url + sizeof sqlite - 1, out, err);
+        return store_sqlite_open(url + sizeof sqlite - 1, read_only, out, err);
     }
     return loss_fail(err, LOSS_INVALID_PARAMETER, "", "a store is \"memory\" or \"sqlite:PATH\", got \"%.200s\"", url);
 }
@@ -50,7 +50,7 @@ loss_status registry_open(const struct registry_options *options, struct registr
     if (r == NULL) {
         return store_fail_memory(err);
     }
-    loss_status status = open_store(options->url, &r->store, err);
+    loss_status status = open_store(options->url, options->read_only, &r->store, err);
     if (status != LOSS_OK) {
         free(r);
         return status;
@@ -422,4 +422,38 @@ loss_status registry_remove(struct registry *r, const char *registry, const char
 loss_status registry_expire(struct registry *r, struct loss_error *err)
 {
     return r->store->ops->expire(r->store, now(r), err);
+}
+
+loss_status registry_walk(struct registry *r, const char *registry, registry_visit visit, void *arg,
+                          struct loss_error *err)
+{
+    struct store_range range = {.registry = registry, .step = REGISTRY_STEP_ALL};
+    return r->store->ops->scan(r->store, &range, now(r), visit, arg, err);
+}
+
+static loss_status cannot(struct loss_error *err, const char *what)
+{
+    return loss_fail(err, LOSS_NOT_FOUND, "", "this kind of store cannot %s", what);
+}
+
+loss_status registry_walk_keys(struct registry *r, registry_visit_key visit, void *arg, struct loss_error *err)
+{
+    return r->store->ops->keys != NULL ? r->store->ops->keys(r->store, now(r), visit, arg, err)
+                                       : cannot(err, "list its idempotency keys");
+}
+
+loss_status registry_restore(struct registry *r, const struct registry_image *image, registry_taken taken,
+                             struct loss_error *err)
+{
+    assert(is_name(image->registry) && image->ttl_seconds >= 0 && image->ttl_seconds <= REGISTRY_TTL_MAX);
+    return r->store->ops->restore != NULL ? r->store->ops->restore(r->store, image, taken, now(r), err)
+                                          : cannot(err, "take in whole registries");
+}
+
+loss_status registry_restore_key(struct registry *r, const struct registry_kept_key *key, registry_taken taken,
+                                 struct loss_error *err)
+{
+    LOSS_TRY(check_key(key->key.key, err));
+    return r->store->ops->restore_key != NULL ? r->store->ops->restore_key(r->store, key, taken, err)
+                                              : cannot(err, "take in idempotency keys");
 }

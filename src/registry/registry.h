@@ -35,6 +35,7 @@ struct registry_options {
     int64_t idempotency_seconds;
     int64_t (*now_us)(void *); /* microseconds since 1970; NULL: the system clock (tests set their own) */
     void *now_arg;
+    bool read_only; /* beside a server that has the store open: writes nothing, makes nothing */
 };
 
 /* err  LOSS_STORE_UNAVAILABLE, LOSS_INVALID_PARAMETER (no such kind of store) */
@@ -140,5 +141,56 @@ loss_status registry_remove(struct registry *r, const char *registry, const char
                             uint64_t *removed, struct loss_error *err);
 /* Forget registries and keys whose time has passed; called now and then. */
 loss_status registry_expire(struct registry *r, struct loss_error *err);
+
+/* --- registries on their way from one store to another --- */
+
+/* Look at an entry; *more = false ends the walk. A failure ends it too and becomes the walk's. */
+typedef loss_status (*registry_visit)(void *arg, const struct registry_entry *entry, bool *more,
+                                      struct loss_error *err);
+/* All entries of a registry in the order of adding; what is shown lives until the visitor returns.
+ * err  LOSS_UNKNOWN_REGISTRY, LOSS_STORE_UNAVAILABLE, the visitor's */
+loss_status registry_walk(struct registry *r, const char *registry, registry_visit visit, void *arg,
+                          struct loss_error *err);
+
+/* An idempotency key that is remembered, and what a repeat is answered: the entries as they were then. */
+struct registry_kept_key {
+    struct registry_key key;
+    int64_t created_at;
+    const struct registry_entry *entries; /* their `order` says nothing */
+    size_t n;
+};
+typedef loss_status (*registry_visit_key)(void *arg, const struct registry_kept_key *key, bool *more,
+                                          struct loss_error *err);
+/* All keys, oldest first.
+ * err  LOSS_NOT_FOUND (this store cannot list them), as registry_walk */
+loss_status registry_walk_keys(struct registry *r, registry_visit_key visit, void *arg, struct loss_error *err);
+
+/* What a restored registry or key does where one of its name is there. */
+typedef enum {
+    REGISTRY_REFUSE,
+    REGISTRY_REPLACE, /* the old one goes, with all that is in it */
+    REGISTRY_MERGE    /* entries go behind those that are there; the very same entry is left as it is */
+} registry_taken;
+
+/* The next entry of what is restored, in the order of adding; *entry NULL: that was all. */
+typedef loss_status (*registry_next)(void *arg, const struct registry_entry **entry, struct loss_error *err);
+struct registry_image {
+    const char *registry;
+    int64_t ttl_seconds; /* 0: the server's default */
+    int64_t updated_at;
+    registry_next next;
+    void *arg;
+};
+
+/* Make a registry as it was, every entry under its own name with its own times, whole or not at all. Only orders are
+ * new. Names and steps were checked. Merging keeps the ttl that is there, and the later updated_at.
+ * err  LOSS_INVALID_NAME (the registry, or a name in it, is taken), LOSS_STORE_UNAVAILABLE, LOSS_OVERLOADED,
+ *      LOSS_NOT_FOUND (this store cannot), what `next` returns */
+loss_status registry_restore(struct registry *r, const struct registry_image *image, registry_taken taken,
+                             struct loss_error *err);
+/* Remember a key, with its age. One that is there with the same fingerprint and age stays.
+ * err  LOSS_IDEMPOTENCY_CONFLICT (it is there with others, and is not to be replaced), as registry_restore */
+loss_status registry_restore_key(struct registry *r, const struct registry_kept_key *key, registry_taken taken,
+                                 struct loss_error *err);
 
 #endif

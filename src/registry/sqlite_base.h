@@ -11,7 +11,7 @@
 
 #include <registry/store.h>
 
-/* The columns that read_entry and read_info (store_sqlite.c) take. A registry's end is store_end_of, with ?2 for the default ttl. */
+/* The columns that sqlite_rows.c and read_info (store_sqlite.c) take. A registry's end is store_end_of, with ?2 for the default ttl. */
 #define ENTRY_FIELDS "step, name, collection, loss_bits, dtype, reduction, added_at, tally, merged_at"
 #define ENTRY_COLUMNS "id, " ENTRY_FIELDS
 #define INFO_COLUMNS                                                                                                   \
@@ -31,6 +31,7 @@
     X(FIND_REGISTRY, "SELECT id, ttl, updated_at FROM registries WHERE name = ?1")                                     \
     X(MAKE_REGISTRY, "INSERT INTO registries (name, ttl, updated_at) VALUES (?1, ?2, ?3)")                             \
     X(TOUCH_REGISTRY, "UPDATE registries SET updated_at = ?2 WHERE id = ?1")                                           \
+    X(TOUCH_LATER, "UPDATE registries SET updated_at = max(updated_at, ?2) WHERE id = ?1")                             \
     X(SET_TTL, "UPDATE registries SET ttl = ?2, updated_at = ?3 WHERE id = ?1")                                        \
     X(DROP_REGISTRY, "DELETE FROM registries WHERE id = ?1")                                                           \
     X(EXPIRE_REGISTRIES, "DELETE FROM registries WHERE " END_OF_REGISTRY " <= ?1")                                     \
@@ -40,7 +41,7 @@
     X(COUNT_ENTRIES, "SELECT count(*) FROM entries WHERE registry = ?1")                                               \
     X(LATEST_STEP, "SELECT max(step) FROM entries WHERE registry = ?1")                                                \
     X(FIND_NAME, "SELECT 1 FROM entries WHERE registry = ?1 AND step = ?2 AND name = ?3")                              \
-    X(ADD_ENTRY, "INSERT INTO entries (registry, " ENTRY_FIELDS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)")    \
+    X(ADD_ENTRY, "INSERT INTO entries (registry, " ENTRY_FIELDS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")  \
     X(MERGE_ENTRY, "UPDATE entries SET loss_bits = ?2, tally = ?3, merged_at = ?4 WHERE id = ?1")                      \
     X(REMOVE_ENTRY, "DELETE FROM entries WHERE id = ?1")                                                               \
     X(SCAN_ALL, "SELECT " ENTRY_COLUMNS " FROM entries INDEXED BY entries_of_registry"                                 \
@@ -62,6 +63,7 @@
     X(EXPIRE_KEYS, "DELETE FROM keys WHERE created_at <= ?1")                                                          \
     X(ADD_KEY_ENTRY, "INSERT INTO key_entries (key, position, entry, " ENTRY_FIELDS ")"                                \
                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")                                    \
+    X(KEYS, "SELECT id, key, fingerprint, created_at FROM keys WHERE created_at > ?1 ORDER BY created_at, id")         \
     X(KEY_ENTRIES, "SELECT entry, " ENTRY_FIELDS " FROM key_entries WHERE key = ?1 ORDER BY position")
 
 enum statement {
@@ -89,6 +91,11 @@ static inline struct sqlite_store *sqlite_of(struct store *s)
 {
     return (struct sqlite_store *)s;
 }
+
+struct sqlite_found {
+    int64_t id; /* 0: there is none */
+    bool over;  /* there is one, but its time has passed */
+};
 
 /* A tally's stored form. */
 struct blob {
@@ -125,7 +132,35 @@ loss_status sqlite_end_write(struct sqlite_store *s, loss_status status, struct 
 void sqlite_group_begin(struct store *store);
 loss_status sqlite_group_end(struct store *store, struct loss_error *err);
 
-/* Open the file: lock others out, make or migrate the tables, make the statements (sqlite_file.c). */
-loss_status sqlite_open_file(struct sqlite_store *s, const char *path, struct loss_error *err);
+/* Rows (sqlite_rows.c). The entry's strings and tally live until the next step of `q`. */
+loss_status sqlite_next_entry(struct sqlite_store *s, sqlite3_stmt *q, bool *row, struct registry_entry *e,
+                              struct loss_error *err);
+/* What is bound for a tally (NULL is fine), and for a loss. */
+loss_status sqlite_blob(const struct registry_tally *t, struct loss_arena *arena, struct blob *blob,
+                        struct loss_error *err);
+int64_t sqlite_bits(double v);
+
+/* In a change (store_sqlite.c). */
+loss_status sqlite_find_registry(struct sqlite_store *s, const char *name, int64_t now, struct sqlite_found *found,
+                                 struct loss_error *err);
+loss_status sqlite_find_or_make(struct sqlite_store *s, const char *name, int64_t now, int64_t *id,
+                                struct loss_error *err);
+/* The entry of that very name, copied into `arena`; *found is false where there is none. */
+loss_status sqlite_find_entry(struct sqlite_store *s, int64_t registry, int64_t step, const char *name,
+                              struct loss_arena *arena, struct registry_entry *entry, bool *found,
+                              struct loss_error *err);
+loss_status sqlite_keep_key(struct sqlite_store *s, const struct registry_key *key, const struct registry_entry *out,
+                            size_t n, int64_t now, struct loss_arena *arena, struct loss_error *err);
+
+/* The store's restore, restore_key and keys (sqlite_restore.c). */
+loss_status sqlite_restore(struct store *store, const struct registry_image *image, registry_taken taken, int64_t now,
+                           struct loss_error *err);
+loss_status sqlite_restore_key(struct store *store, const struct registry_kept_key *key, registry_taken taken,
+                               struct loss_error *err);
+loss_status sqlite_keys(struct store *store, int64_t now, registry_visit_key visit, void *arg, struct loss_error *err);
+
+/* Open the file: lock others out, make or migrate the tables, make the statements (sqlite_file.c). Read-only: none of
+ * these but the statements, and a transaction that lasts as long as the connection. */
+loss_status sqlite_open_file(struct sqlite_store *s, const char *path, bool read_only, struct loss_error *err);
 
 #endif

@@ -185,21 +185,30 @@ static loss_status exec(struct sqlite_store *s, const char *sql, struct loss_err
     return rc == SQLITE_OK ? LOSS_OK : sqlite_fail(s, rc, err);
 }
 
-/* Bring the file to the newest version; inside of a transaction. */
-static loss_status migrate(struct sqlite_store *s, struct loss_error *err)
+/* Is it a file of ours, and of a version that we know? 0: it is empty. */
+static loss_status check_version(struct sqlite_store *s, int *version, struct loss_error *err)
 {
-    char id[32], version_text[32], tables[32], sql[96];
+    char id[32], version_text[32], tables[32];
     LOSS_TRY(ask_once(s, "PRAGMA application_id", id, err));
     LOSS_TRY(ask_once(s, "PRAGMA user_version", version_text, err));
     LOSS_TRY(ask_once(s, "SELECT count(*) FROM sqlite_schema", tables, err));
-    int version = atoi(version_text);
+    *version = atoi(version_text);
     if (atoi(id) != APPLICATION_ID && strcmp(tables, "0") != 0) {
         return loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "it is another program's database");
     }
-    if (version < 0 || version > N_MIGRATIONS) {
+    if (*version < 0 || *version > N_MIGRATIONS) {
         return loss_fail(err, LOSS_STORE_UNAVAILABLE, "",
-                         "it was written by a newer version (format %d, this one knows %d)", version, N_MIGRATIONS);
+                         "it was written by a newer version (format %d, this one knows %d)", *version, N_MIGRATIONS);
     }
+    return LOSS_OK;
+}
+
+/* Bring the file to the newest version; inside of a transaction. */
+static loss_status migrate(struct sqlite_store *s, struct loss_error *err)
+{
+    char sql[96];
+    int version;
+    LOSS_TRY(check_version(s, &version, err));
     for (int v = version; v < N_MIGRATIONS; v++) {
         LOSS_TRY(exec(s, migrations[v], err));
     }
@@ -207,17 +216,38 @@ static loss_status migrate(struct sqlite_store *s, struct loss_error *err)
     return exec(s, sql, err); /* writes, even where it changes nothing */
 }
 
-loss_status sqlite_open_file(struct sqlite_store *s, const char *path, struct loss_error *err)
+static loss_status open_database(struct sqlite_store *s, const char *path, int how, struct loss_error *err)
 {
-    LOSS_TRY(make_parents(path, err));
-    LOSS_TRY(lock_out_others(s, path, err));
-    int rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sqlite3_open_v2(path, &s->db, how | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK) {
         rc = set_up(s->db);
     }
-    if (rc != SQLITE_OK) {
-        return sqlite_fail(s, rc, err);
+    return rc == SQLITE_OK ? LOSS_OK : sqlite_fail(s, rc, err);
+}
+
+/* What is read first fixes the moment of all that is read later. */
+static loss_status open_for_reading(struct sqlite_store *s, const char *path, struct loss_error *err)
+{
+    int version;
+    LOSS_TRY(open_database(s, path, SQLITE_OPEN_READONLY, err));
+    LOSS_TRY(exec(s, "BEGIN", err));
+    LOSS_TRY(check_version(s, &version, err));
+    if (version < N_MIGRATIONS) {
+        return loss_fail(err, LOSS_STORE_UNAVAILABLE, "",
+                         "it has format %d; a server that opens it makes it %d, which is read here", version,
+                         N_MIGRATIONS);
     }
+    return sqlite_prepare_statements(s, err);
+}
+
+loss_status sqlite_open_file(struct sqlite_store *s, const char *path, bool read_only, struct loss_error *err)
+{
+    if (read_only) {
+        return open_for_reading(s, path, err);
+    }
+    LOSS_TRY(make_parents(path, err));
+    LOSS_TRY(lock_out_others(s, path, err));
+    LOSS_TRY(open_database(s, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err));
     LOSS_TRY(use_wal(s, err));
     LOSS_TRY(exec(s, "BEGIN IMMEDIATE", err)); /* shows whether the file can be written */
     LOSS_TRY(migrate(s, err));

@@ -3,6 +3,7 @@
  * store.c - what all stores share: when a registry ends, how names get suffixes, and their common failures.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <stdalign.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,6 +75,25 @@ loss_status store_check_merge(const struct registry_entry *entry, const struct r
     return LOSS_OK;
 }
 
+static bool same_number(double a, double b)
+{
+    return isnan(a) ? isnan(b) : a == b && signbit(a) == signbit(b);
+}
+
+bool store_same_entry(const struct registry_entry *a, const struct registry_entry *b)
+{
+    if (a->tally == NULL || b->tally == NULL) {
+        if (a->tally != b->tally) {
+            return false;
+        }
+    } else if (!tally_same(a->tally, b->tally)) {
+        return false;
+    }
+    return strcmp(a->name, b->name) == 0 && strcmp(a->collection, b->collection) == 0 &&
+           strcmp(a->dtype, b->dtype) == 0 && strcmp(a->reduction, b->reduction) == 0 && a->step == b->step &&
+           same_number(a->loss, b->loss) && a->added_at == b->added_at && a->updated_at == b->updated_at;
+}
+
 static const char *copy_string(struct loss_arena *arena, const char *s)
 {
     return loss_arena_copy(arena, s, strlen(s));
@@ -99,6 +119,11 @@ loss_status store_entry_copy(struct loss_arena *arena, const struct registry_ent
     }
     *to = copy;
     return LOSS_OK;
+}
+
+loss_status store_fail_taken(struct loss_error *err, const char *registry)
+{
+    return loss_fail(err, LOSS_INVALID_NAME, "", "there is a registry \"%.200s\" already", registry);
 }
 
 loss_status store_fail_unknown(struct loss_error *err, const char *registry)

@@ -32,8 +32,7 @@ struct store_range {
     uint64_t after;         /* only entries of a higher order; 0: from the start */
 };
 
-/* Look at an entry; *more = false ends the walk. A failure ends it too and becomes the walk's. */
-typedef loss_status (*store_visit)(void *arg, const struct registry_entry *entry, bool *more, struct loss_error *err);
+typedef registry_visit store_visit;
 /* Is this entry meant? A failure ends the call, which then changes nothing. */
 typedef loss_status (*store_pick)(void *arg, const struct registry_entry *entry, bool *picked, struct loss_error *err);
 typedef loss_status (*store_visit_info)(void *arg, const struct registry_info *info, bool *more,
@@ -71,11 +70,19 @@ struct store_ops {
     /* The registry and all that is in it; keys stay. */
     loss_status (*drop)(struct store *s, const char *registry, int64_t now, uint64_t *removed, struct loss_error *err);
     loss_status (*expire)(struct store *s, int64_t now, struct loss_error *err);
+
+    /* As in registry.h; NULL: this store cannot. */
+    loss_status (*keys)(struct store *s, int64_t now, registry_visit_key visit, void *arg, struct loss_error *err);
+    loss_status (*restore)(struct store *s, const struct registry_image *image, registry_taken taken, int64_t now,
+                           struct loss_error *err);
+    loss_status (*restore_key)(struct store *s, const struct registry_kept_key *key, registry_taken taken,
+                               struct loss_error *err);
 };
 
-/* What follows `sqlite:`; the file and missing directories above it are made.
+/* What follows `sqlite:`; the file and missing directories above it are made. Read-only, nothing is made, a server may
+ * have the file open, and all is seen as it was at the opening, for as long as the store is open.
  * err  LOSS_STORE_UNAVAILABLE with the reason, LOSS_OVERLOADED */
-loss_status store_sqlite_open(const char *path, struct store **out, struct loss_error *err);
+loss_status store_sqlite_open(const char *path, bool read_only, struct store **out, struct loss_error *err);
 loss_status store_memory_open(struct store **out, struct loss_error *err);
 
 /* What every store needs (store.c). */
@@ -94,10 +101,14 @@ bool store_suffix_of(const char *name, size_t *length, uint64_t *number);
 loss_status store_check_merge(const struct registry_entry *entry, const struct registry_add *add,
                               struct loss_error *err);
 
+/* Are they alike in all but their order? */
+bool store_same_entry(const struct registry_entry *a, const struct registry_entry *b);
+
 /* Copy with its strings and tally into `arena`. err  LOSS_OVERLOADED */
 loss_status store_entry_copy(struct loss_arena *arena, const struct registry_entry *from, struct registry_entry *to,
                              struct loss_error *err);
 
+loss_status store_fail_taken(struct loss_error *err, const char *registry);
 loss_status store_fail_unknown(struct loss_error *err, const char *registry);
 loss_status store_fail_conflict(struct loss_error *err, const char *key);
 loss_status store_fail_memory(struct loss_error *err);

@@ -14,79 +14,6 @@
 
 #include <registry/sqlite_base.h>
 
-static loss_status blob_of(const struct registry_tally *t, struct loss_arena *arena, struct blob *blob,
-                           struct loss_error *err)
-{
-    *blob = (struct blob){0};
-    if (t == NULL) {
-        return LOSS_OK;
-    }
-    blob->n = tally_bytes(t);
-    blob->bytes = loss_arena_alloc(arena, blob->n, 1);
-    if (blob->bytes == NULL) {
-        return store_fail_memory(err);
-    }
-    tally_store(t, blob->bytes);
-    return LOSS_OK;
-}
-
-static int64_t bits_of(double v)
-{
-    int64_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    return bits;
-}
-
-static double double_of(int64_t bits)
-{
-    double v;
-    memcpy(&v, &bits, sizeof v);
-    return v;
-}
-
-/* The row's tally, or NULL. */
-static loss_status read_tally(struct sqlite_store *s, sqlite3_stmt *q, int column, const struct registry_tally **tally,
-                              struct loss_error *err)
-{
-    *tally = NULL;
-    if (sqlite3_column_type(q, column) == SQLITE_NULL) {
-        return LOSS_OK;
-    }
-    const unsigned char *bytes = sqlite3_column_blob(q, column);
-    if (bytes == NULL) {
-        return store_fail_memory(err);
-    }
-    if (tally_load(&s->tally, bytes, (size_t)sqlite3_column_bytes(q, column)) != 0) {
-        return loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "the store's file has sums that lossd did not write");
-    }
-    *tally = &s->tally;
-    return LOSS_OK;
-}
-
-/* The row's entry; its strings and tally live until the next step. */
-static loss_status read_entry(struct sqlite_store *s, sqlite3_stmt *q, struct registry_entry *e, struct loss_error *err)
-{
-    bool short_of_memory = false;
-    int64_t merged_at = sqlite3_column_int64(q, 9);
-    *e = (struct registry_entry){.order = (uint64_t)sqlite3_column_int64(q, 0),
-                                 .step = sqlite3_column_int64(q, 1),
-                                 .name = sqlite_text(q, 2, &short_of_memory),
-                                 .collection = sqlite_text(q, 3, &short_of_memory),
-                                 .loss = double_of(sqlite3_column_int64(q, 4)),
-                                 .dtype = sqlite_text(q, 5, &short_of_memory),
-                                 .reduction = sqlite_text(q, 6, &short_of_memory),
-                                 .added_at = sqlite3_column_int64(q, 7)};
-    e->updated_at = merged_at != 0 ? merged_at : e->added_at;
-    return short_of_memory ? store_fail_memory(err) : read_tally(s, q, 8, &e->tally, err);
-}
-
-static loss_status next_entry(struct sqlite_store *s, sqlite3_stmt *q, bool *row, struct registry_entry *e,
-                              struct loss_error *err)
-{
-    LOSS_TRY(sqlite_next_row(s, q, row, err));
-    return *row ? read_entry(s, q, e, err) : LOSS_OK;
-}
-
 static loss_status read_info(sqlite3_stmt *q, struct registry_info *info, struct loss_error *err)
 {
     bool short_of_memory = false;
@@ -100,12 +27,7 @@ static loss_status read_info(sqlite3_stmt *q, struct registry_info *info, struct
     return short_of_memory ? store_fail_memory(err) : LOSS_OK;
 }
 
-struct found {
-    int64_t id; /* 0: there is none */
-    bool over;  /* there is one, but its time has passed */
-};
-
-static loss_status find_registry(struct sqlite_store *s, const char *name, int64_t now, struct found *found,
+loss_status sqlite_find_registry(struct sqlite_store *s, const char *name, int64_t now, struct sqlite_found *found,
                                  struct loss_error *err)
 {
     sqlite3_stmt *q;
@@ -114,7 +36,7 @@ static loss_status find_registry(struct sqlite_store *s, const char *name, int64
     if (status == LOSS_OK) {
         status = sqlite_next_row(s, q, &row, err);
     }
-    *found = (struct found){0};
+    *found = (struct sqlite_found){0};
     if (row) {
         found->id = sqlite3_column_int64(q, 0);
         found->over = store_end_of(&s->base, sqlite3_column_int64(q, 1), sqlite3_column_int64(q, 2)) <= now;
@@ -126,8 +48,8 @@ static loss_status find_registry(struct sqlite_store *s, const char *name, int64
 static loss_status find_or_fail(struct sqlite_store *s, const char *name, int64_t now, int64_t *id,
                                 struct loss_error *err)
 {
-    struct found found;
-    LOSS_TRY(find_registry(s, name, now, &found, err));
+    struct sqlite_found found;
+    LOSS_TRY(sqlite_find_registry(s, name, now, &found, err));
     if (found.id == 0 || found.over) {
         return store_fail_unknown(err, name);
     }
@@ -135,11 +57,11 @@ static loss_status find_or_fail(struct sqlite_store *s, const char *name, int64_
     return LOSS_OK;
 }
 
-static loss_status find_or_make(struct sqlite_store *s, const char *name, int64_t now, int64_t *id,
+loss_status sqlite_find_or_make(struct sqlite_store *s, const char *name, int64_t now, int64_t *id,
                                 struct loss_error *err)
 {
-    struct found found;
-    LOSS_TRY(find_registry(s, name, now, &found, err));
+    struct sqlite_found found;
+    LOSS_TRY(sqlite_find_registry(s, name, now, &found, err));
     if (found.over) {
         LOSS_TRY(sqlite_run(s, SQL_DROP_REGISTRY, err, "i", found.id));
     }
@@ -229,18 +151,16 @@ static loss_status release_name(struct sqlite_store *s, int64_t registry, const 
     return sqlite_run(s, SQL_LOWER_SUFFIX, err, "iisi", registry, entry->step, base, (int64_t)number);
 }
 
-/* The entry of that very name, copied into `arena`; *found is false where there is none. */
-static loss_status find_entry(struct sqlite_store *s, int64_t registry, const struct registry_add *add,
+loss_status sqlite_find_entry(struct sqlite_store *s, int64_t registry, int64_t step, const char *name,
                               struct loss_arena *arena, struct registry_entry *entry, bool *found,
                               struct loss_error *err)
 {
     sqlite3_stmt *q;
     struct registry_entry row;
     *found = false;
-    loss_status status =
-        sqlite_start(s, SQL_SCAN_NAME, &q, err, "iiiss", registry, add->step, (int64_t)0, NULL, add->name);
+    loss_status status = sqlite_start(s, SQL_SCAN_NAME, &q, err, "iiiss", registry, step, (int64_t)0, NULL, name);
     if (status == LOSS_OK) {
-        status = next_entry(s, q, found, &row, err);
+        status = sqlite_next_entry(s, q, found, &row, err);
     }
     if (status == LOSS_OK && *found) {
         status = store_entry_copy(arena, &row, entry, err);
@@ -264,8 +184,8 @@ static loss_status merge(struct sqlite_store *s, const struct registry_add *add,
     out->tally = tally;
     out->loss = tally_loss(tally, out->reduction, out->dtype);
     out->updated_at = now;
-    LOSS_TRY(blob_of(tally, arena, &blob, err));
-    return sqlite_run(s, SQL_MERGE_ENTRY, err, "iibi", (int64_t)out->order, bits_of(out->loss), &blob, now);
+    LOSS_TRY(sqlite_blob(tally, arena, &blob, err));
+    return sqlite_run(s, SQL_MERGE_ENTRY, err, "iibi", (int64_t)out->order, sqlite_bits(out->loss), &blob, now);
 }
 
 static loss_status add_new(struct sqlite_store *s, int64_t registry, const struct registry_add *add, int64_t now,
@@ -274,9 +194,9 @@ static loss_status add_new(struct sqlite_store *s, int64_t registry, const struc
     char name[REGISTRY_NAME_MAX + 1];
     struct blob blob;
     LOSS_TRY(free_name(s, registry, add->step, add->name, name, err));
-    LOSS_TRY(blob_of(add->tally, arena, &blob, err));
-    LOSS_TRY(sqlite_run(s, SQL_ADD_ENTRY, err, "iississib", registry, add->step, name, add->collection,
-                        bits_of(add->loss), add->dtype, add->reduction, now, &blob));
+    LOSS_TRY(sqlite_blob(add->tally, arena, &blob, err));
+    LOSS_TRY(sqlite_run(s, SQL_ADD_ENTRY, err, "iississibi", registry, add->step, name, add->collection,
+                        sqlite_bits(add->loss), add->dtype, add->reduction, now, &blob, (int64_t)0));
     struct registry_entry e = {.name = name,
                                .collection = add->collection,
                                .loss = add->loss,
@@ -295,10 +215,10 @@ static loss_status add_one(struct sqlite_store *s, const struct registry_add *ad
 {
     int64_t registry;
     bool found = false;
-    LOSS_TRY(find_or_make(s, add->registry, now, &registry, err));
+    LOSS_TRY(sqlite_find_or_make(s, add->registry, now, &registry, err));
     LOSS_TRY(sqlite_run(s, SQL_TOUCH_REGISTRY, err, "ii", registry, now));
     if (add->tally != NULL) {
-        LOSS_TRY(find_entry(s, registry, add, arena, out, &found, err));
+        LOSS_TRY(sqlite_find_entry(s, registry, add->step, add->name, arena, out, &found, err));
     }
     return found ? merge(s, add, now, arena, out, err) : add_new(s, registry, add, now, arena, out, err);
 }
@@ -341,7 +261,7 @@ static loss_status answer_again(struct sqlite_store *s, int64_t id, const struct
     loss_status status = sqlite_start(s, SQL_KEY_ENTRIES, &q, err, "i", id);
     while (status == LOSS_OK && row) {
         struct registry_entry e;
-        status = next_entry(s, q, &row, &e, err);
+        status = sqlite_next_entry(s, q, &row, &e, err);
         if (status == LOSS_OK && row && count < n) {
             status = store_entry_copy(arena, &e, &out[count], err);
         }
@@ -351,16 +271,16 @@ static loss_status answer_again(struct sqlite_store *s, int64_t id, const struct
     return status == LOSS_OK && count != n ? store_fail_conflict(err, key->key) : status;
 }
 
-static loss_status keep_key(struct sqlite_store *s, const struct registry_key *key, const struct registry_entry *out,
+loss_status sqlite_keep_key(struct sqlite_store *s, const struct registry_key *key, const struct registry_entry *out,
                             size_t n, int64_t now, struct loss_arena *arena, struct loss_error *err)
 {
     LOSS_TRY(sqlite_run(s, SQL_ADD_KEY, err, "sfi", key->key, key->fingerprint, now));
     int64_t id = sqlite3_last_insert_rowid(s->db);
     for (size_t i = 0; i < n; i++) {
         struct blob blob;
-        LOSS_TRY(blob_of(out[i].tally, arena, &blob, err));
+        LOSS_TRY(sqlite_blob(out[i].tally, arena, &blob, err));
         LOSS_TRY(sqlite_run(s, SQL_ADD_KEY_ENTRY, err, "iiiississibi", id, (int64_t)i, (int64_t)out[i].order,
-                            out[i].step, out[i].name, out[i].collection, bits_of(out[i].loss), out[i].dtype,
+                            out[i].step, out[i].name, out[i].collection, sqlite_bits(out[i].loss), out[i].dtype,
                             out[i].reduction, out[i].added_at, &blob, out[i].updated_at));
     }
     return LOSS_OK;
@@ -380,7 +300,7 @@ static loss_status add_all(struct sqlite_store *s, const struct registry_add *ad
     for (size_t i = 0; i < n; i++) {
         LOSS_TRY(add_one(s, &adds[i], now, arena, &out[i], err));
     }
-    return key->key != NULL ? keep_key(s, key, out, n, now, arena, err) : LOSS_OK;
+    return key->key != NULL ? sqlite_keep_key(s, key, out, n, now, arena, err) : LOSS_OK;
 }
 
 static loss_status sqlite_add(struct store *store, const struct registry_add *adds, size_t n,
@@ -428,7 +348,7 @@ static loss_status scan(struct sqlite_store *s, const struct store_range *range,
     loss_status status = start_scan(s, registry, range, &q, err);
     while (status == LOSS_OK && q != NULL && row && more) {
         struct registry_entry e;
-        status = next_entry(s, q, &row, &e, err);
+        status = sqlite_next_entry(s, q, &row, &e, err);
         if (status == LOSS_OK && row) {
             status = visit(arg, &e, &more, err);
         }
@@ -466,7 +386,7 @@ static loss_status remove_range(struct sqlite_store *s, const struct store_range
     while (status == LOSS_OK && q != NULL && row) {
         struct registry_entry e;
         bool picked = false;
-        status = next_entry(s, q, &row, &e, err);
+        status = sqlite_next_entry(s, q, &row, &e, err);
         if (status == LOSS_OK && row) {
             status = pick(arg, &e, &picked, err);
         }
@@ -556,7 +476,7 @@ static loss_status sqlite_put(struct store *store, const char *registry, int64_t
     int64_t id = 0;
     loss_status status = sqlite_begin_write(s, err);
     if (status == LOSS_OK) {
-        status = find_or_make(s, registry, now, &id, err);
+        status = sqlite_find_or_make(s, registry, now, &id, err);
     }
     if (status == LOSS_OK) {
         status = sqlite_run(s, SQL_SET_TTL, err, "iii", id, ttl_seconds, now);
@@ -644,9 +564,12 @@ static const struct store_ops sqlite_ops = {
     .put = sqlite_put,
     .drop = sqlite_drop,
     .expire = sqlite_expire,
+    .keys = sqlite_keys,
+    .restore = sqlite_restore,
+    .restore_key = sqlite_restore_key,
 };
 
-loss_status store_sqlite_open(const char *path, struct store **out, struct loss_error *err)
+loss_status store_sqlite_open(const char *path, bool read_only, struct store **out, struct loss_error *err)
 {
     struct sqlite_store *s = calloc(1, sizeof *s);
     if (s == NULL) {
@@ -659,7 +582,7 @@ loss_status store_sqlite_open(const char *path, struct store **out, struct loss_
     pthread_mutexattr_settype(&again, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&s->lock, &again);
     pthread_mutexattr_destroy(&again);
-    loss_status status = sqlite_open_file(s, path, err);
+    loss_status status = sqlite_open_file(s, path, read_only, err);
     if (status != LOSS_OK) {
         sqlite_close_store(&s->base);
         return status;

@@ -54,6 +54,21 @@ double tally_loss(const struct registry_tally *t, const char *reduction, const c
     return strcmp(dtype, loss_dtype_name(LOSS_FLOAT32)) == 0 ? (float)loss : loss;
 }
 
+static bool same_sum(const struct loss_sum *a, const struct loss_sum *b)
+{
+    unsigned char left[LOSS_SUM_BYTES], right[LOSS_SUM_BYTES];
+    loss_sum_store(a, left);
+    loss_sum_store(b, right);
+    return memcmp(left, right, sizeof left) == 0;
+}
+
+bool tally_same(const struct registry_tally *a, const struct registry_tally *b)
+{
+    return strcmp(a->what, b->what) == 0 && a->batches == b->batches && a->count == b->count &&
+           a->nonzero_weights == b->nonzero_weights && a->batch == b->batch && same_sum(&a->sum, &b->sum) &&
+           same_sum(&a->weight_sum, &b->weight_sum) && same_sum(&a->rest, &b->rest);
+}
+
 size_t tally_size(const struct registry_tally *t)
 {
     return sizeof *t + strlen(t->what) + 1;

@@ -7,6 +7,7 @@
 #ifndef REGISTRY_TALLY_H
 #define REGISTRY_TALLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,9 @@ void tally_merge(struct registry_tally *t, const struct registry_tally *other);
 void tally_totals(const struct registry_tally *t, struct loss_totals *totals);
 /* The loss of the whole: what `reduction` names, rounded once to `dtype`. */
 double tally_loss(const struct registry_tally *t, const char *reduction, const char *dtype);
+
+/* Are they of the same loss, with the same sums and counts? */
+bool tally_same(const struct registry_tally *a, const struct registry_tally *b);
 
 /* A tally takes this many bytes with its string; tally_place copies it there. */
 size_t tally_size(const struct registry_tally *t);
