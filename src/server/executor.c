@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * executor.c - one mutex, one condition, a ring of jobs and a thread.
+ * executor.c - one mutex, one condition, a ring of jobs and its threads.
  */
 #include <server/executor.h>
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -25,14 +26,14 @@ struct executor {
     size_t bytes;          /* held by jobs waiting or running */
     size_t max_jobs, max_bytes;
     struct job *ring;
-    struct executor_group group;     /* begin NULL: one job at a time */
-    struct job taken[MOST_TOGETHER]; /* the thread's own */
-    atomic_size_t length;            /* jobs waiting or running */
-    pthread_t thread;
+    struct executor_group group; /* begin NULL: one job at a time */
+    atomic_size_t length;        /* jobs waiting or running */
+    size_t n_threads;
+    pthread_t threads[];
 };
 
 /* Take what waits, as far as it goes together; how many jobs. 0: stopping, and none is left. */
-static size_t take(struct executor *e)
+static size_t take(struct executor *e, struct job taken[MOST_TOGETHER])
 {
     size_t most = e->group.begin != NULL ? MOST_TOGETHER : 1, n;
 
@@ -42,7 +43,7 @@ static size_t take(struct executor *e)
     }
     n = e->waiting < most ? e->waiting : most;
     for (size_t i = 0; i < n; i++) {
-        e->taken[i] = e->ring[e->first];
+        taken[i] = e->ring[e->first];
         e->first = (e->first + 1) % e->max_jobs;
     }
     e->waiting -= n;
@@ -50,23 +51,23 @@ static size_t take(struct executor *e)
     return n;
 }
 
-static void run_jobs(struct executor *e, size_t n)
+static void run_jobs(const struct executor *e, const struct job *taken, size_t n)
 {
     if (e->group.begin != NULL) {
         e->group.begin(e->group.arg);
     }
     for (size_t i = 0; i < n; i++) {
-        e->taken[i].work(e->taken[i].arg);
+        taken[i].work(taken[i].arg);
     }
     if (e->group.end != NULL) {
         e->group.end(e->group.arg);
     }
 }
 
-static void finish_jobs(struct executor *e, size_t n)
+static void finish_jobs(struct executor *e, const struct job *taken, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        struct job *job = &e->taken[i];
+        const struct job *job = &taken[i];
         if (job->done != NULL) {
             job->done(job->arg);
         }
@@ -80,18 +81,34 @@ static void finish_jobs(struct executor *e, size_t n)
 static void *run(void *arg)
 {
     struct executor *e = arg;
+    struct job taken[MOST_TOGETHER];
     size_t n;
 
-    while ((n = take(e)) > 0) {
-        run_jobs(e, n);
-        finish_jobs(e, n);
+    while ((n = take(e, taken)) > 0) {
+        run_jobs(e, taken, n);
+        finish_jobs(e, taken, n);
     }
     return NULL;
 }
 
-struct executor *executor_new(const char *name, size_t max_jobs, size_t max_bytes, const struct executor_group *group)
+static bool start_threads(struct executor *e, const char *name, size_t n)
 {
-    struct executor *e = calloc(1, sizeof *e);
+    while (e->n_threads < n) {
+        pthread_t *thread = &e->threads[e->n_threads];
+        if (pthread_create(thread, NULL, run, e) != 0) {
+            return false;
+        }
+        pthread_setname_np(*thread, name);
+        e->n_threads++;
+    }
+    return true;
+}
+
+struct executor *executor_new(const char *name, size_t threads, size_t max_jobs, size_t max_bytes,
+                              const struct executor_group *group)
+{
+    assert(threads == 1 || group == NULL);
+    struct executor *e = calloc(1, sizeof *e + threads * sizeof(pthread_t));
     struct job *ring = calloc(max_jobs, sizeof *ring);
 
     if (e == NULL || ring == NULL) {
@@ -105,10 +122,10 @@ struct executor *executor_new(const char *name, size_t max_jobs, size_t max_byte
     e->max_bytes = max_bytes;
     pthread_mutex_init(&e->mutex, NULL);
     pthread_cond_init(&e->arrived, NULL);
-    if (pthread_create(&e->thread, NULL, run, e) != 0) {
-        goto out;
+    if (!start_threads(e, name, threads)) {
+        executor_free(e);
+        return NULL;
     }
-    pthread_setname_np(e->thread, name);
     return e;
 out:
     free(ring);
@@ -147,9 +164,11 @@ void executor_free(struct executor *e)
     }
     pthread_mutex_lock(&e->mutex);
     e->stopping = true;
-    pthread_cond_signal(&e->arrived);
+    pthread_cond_broadcast(&e->arrived);
     pthread_mutex_unlock(&e->mutex);
-    pthread_join(e->thread, NULL);
+    for (size_t i = 0; i < e->n_threads; i++) {
+        pthread_join(e->threads[i], NULL);
+    }
     pthread_cond_destroy(&e->arrived);
     pthread_mutex_destroy(&e->mutex);
     free(e->ring);

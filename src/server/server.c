@@ -113,8 +113,8 @@ static bool start_executors(struct server *s)
     const struct executor_group commit = {.begin = begin_commit, .end = end_commit, .arg = s};
 
     s->metrics = metrics_new();
-    s->compute = executor_new("compute", (size_t)conf->queue_jobs, (size_t)conf->queue_bytes, NULL);
-    s->store = executor_new("store", (size_t)conf->queue_jobs, (size_t)conf->queue_bytes, &commit);
+    s->compute = executor_new("compute", 1, (size_t)conf->queue_jobs, (size_t)conf->queue_bytes, NULL);
+    s->store = executor_new("store", 1, (size_t)conf->queue_jobs, (size_t)conf->queue_bytes, &commit);
     if (s->metrics == NULL || s->compute == NULL || s->store == NULL ||
         !executor_submit(s->compute, size_team, NULL, s, 0)) {
         log_line(LOG_ERROR, "cannot start: no memory or no threads");

@@ -70,7 +70,7 @@ static void numbered_job(void *arg)
 
 static void test_jobs__run_in_the_order_of_submission(void **state)
 {
-    struct executor *e = executor_new("test", 64, 1000, NULL);
+    struct executor *e = executor_new("test", 1, 64, 1000, NULL);
     struct order order = {.n = 0};
     struct numbered jobs[64];
     (void)state;
@@ -88,7 +88,7 @@ static void test_jobs__run_in_the_order_of_submission(void **state)
 
 static void test_a_full_queue__refuses(void **state)
 {
-    struct executor *e = executor_new("test", 2, 1000, NULL);
+    struct executor *e = executor_new("test", 1, 2, 1000, NULL);
     struct order order = {.n = 0};
     struct numbered job = {&order, 7};
     struct gate gate;
@@ -107,7 +107,7 @@ static void test_a_full_queue__refuses(void **state)
 
 static void test_bytes__are_bounded_together(void **state)
 {
-    struct executor *e = executor_new("test", 10, 100, NULL);
+    struct executor *e = executor_new("test", 1, 10, 100, NULL);
     struct order order = {.n = 0};
     struct numbered job = {&order, 7};
     struct gate gate;
@@ -125,7 +125,7 @@ static void test_bytes__are_bounded_together(void **state)
 
 static void test_a_job_beyond_the_bound__runs_alone(void **state)
 {
-    struct executor *e = executor_new("test", 10, 100, NULL);
+    struct executor *e = executor_new("test", 1, 10, 100, NULL);
     struct gate gate;
     (void)state;
     gate_init(&gate);
@@ -156,7 +156,7 @@ static void test_what_waits__goes_together_and_is_done_after_the_end(void **stat
     static const int wanted[] = {-1, -2, -1, 1, 2, -2, 101, 102};
     struct order order = {.n = 0};
     const struct executor_group group = {begin_group, end_group, &order};
-    struct executor *e = executor_new("test", 10, 100, &group);
+    struct executor *e = executor_new("test", 1, 10, 100, &group);
     struct numbered jobs[] = {{&order, 1}, {&order, 2}};
     struct gate gate;
     (void)state;
@@ -172,6 +172,27 @@ static void test_what_waits__goes_together_and_is_done_after_the_end(void **stat
     assert_memory_equal(order.seen, wanted, sizeof wanted);
 }
 
+static void test_several_threads__wait_at_once(void **state)
+{
+    enum { THREADS = 3 };
+    struct executor *e = executor_new("test", THREADS, 10, 100, NULL);
+    struct gate gates[THREADS];
+    (void)state;
+    assert_non_null(e);
+    for (int i = 0; i < THREADS; i++) {
+        gate_init(&gates[i]);
+        assert_true(executor_submit(e, gate_job, NULL, &gates[i], 0));
+    }
+    for (int i = 0; i < THREADS; i++) {
+        gate_await(&gates[i]); /* all run, and none has ended */
+    }
+    assert_int_equal(executor_length(e), THREADS);
+    for (int i = 0; i < THREADS; i++) {
+        gate_open(&gates[i]);
+    }
+    executor_free(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +201,7 @@ int main(void)
         cmocka_unit_test(test_bytes__are_bounded_together),
         cmocka_unit_test(test_a_job_beyond_the_bound__runs_alone),
         cmocka_unit_test(test_what_waits__goes_together_and_is_done_after_the_end),
+        cmocka_unit_test(test_several_threads__wait_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
