@@ -3,6 +3,7 @@
  * registry.c - the rules of a registry on top of a store: names, scopes, pages, totals.
  */
 #include <assert.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,11 @@
 #include <text/hex.h>
 
 struct registry {
-    struct store *store;
+    struct store *store; /* of a namespace: its root's */
     int64_t (*now_us)(void *);
     void *now_arg;
+    bool is_space;
+    char prefix[STORE_PREFIX_MAX + 1]; /* of all names and keys in the store; "" at the root */
 };
 
 static int64_t system_now_us(void *unused)
@@ -64,12 +67,52 @@ loss_status registry_open(const struct registry_options *options, struct registr
     return LOSS_OK;
 }
 
+bool registry_is_space(const char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    size_t n = strlen(name);
+    return n > 0 && n <= REGISTRY_SPACE_MAX && name[0] != '\0' && strchr(letters, name[0]) != NULL &&
+           n == strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+}
+
+loss_status registry_space(const struct registry *root, const char *name, struct registry **out, struct loss_error *err)
+{
+    struct registry *r = malloc(sizeof *r);
+    assert(!root->is_space && registry_is_space(name));
+    if (r == NULL) {
+        return store_fail_memory(err);
+    }
+    *r = *root;
+    r->is_space = true;
+    if (strcmp(name, REGISTRY_SPACE_DEFAULT) != 0) {
+        store_prefix(name, r->prefix);
+    }
+    *out = r;
+    return LOSS_OK;
+}
+
 void registry_close(struct registry *r)
 {
-    if (r != NULL) {
+    if (r != NULL && !r->is_space) {
         r->store->ops->close(r->store);
-        free(r);
     }
+    free(r);
+}
+
+/* What a registry or a key of this namespace is called in the store; `name` itself at the root. Only here do names
+ * cross from one to the other. */
+struct stored {
+    char text[STORE_PREFIX_MAX + REGISTRY_NAME_MAX + 1];
+};
+
+static const char *stored_name(const struct registry *r, const char *name, struct stored *stored)
+{
+    if (r->prefix[0] == '\0') {
+        assert(name == NULL || name[0] != STORE_PREFIX_MARK);
+        return name;
+    }
+    snprintf(stored->text, sizeof stored->text, "%s%s", r->prefix, name);
+    return stored->text;
 }
 
 loss_status registry_ready(struct registry *r, struct loss_error *err)
@@ -151,6 +194,26 @@ static loss_status check_key(const char *key, struct loss_error *err)
     return LOSS_OK;
 }
 
+/* The adds with their registries as the store calls them, in the arena; NULL: no memory. */
+static const struct registry_add *stored_adds(const struct registry *r, const struct registry_add *adds, size_t n,
+                                              struct loss_arena *arena)
+{
+    if (r->prefix[0] == '\0') {
+        return adds;
+    }
+    struct registry_add *own = loss_arena_alloc(arena, n * sizeof *own, alignof(struct registry_add));
+    for (size_t i = 0; own != NULL && i < n; i++) {
+        struct stored stored;
+        const char *name = stored_name(r, adds[i].registry, &stored);
+        own[i] = adds[i];
+        own[i].registry = loss_arena_copy(arena, name, strlen(name));
+        if (own[i].registry == NULL) {
+            return NULL;
+        }
+    }
+    return own;
+}
+
 loss_status registry_add_all(struct registry *r, const struct registry_add *adds, size_t n,
                              const struct registry_key *key, struct loss_arena *arena, struct registry_entry *out,
                              struct loss_error *err)
@@ -162,7 +225,13 @@ loss_status registry_add_all(struct registry *r, const struct registry_add *adds
         assert(adds[i].tally == NULL || adds[i].dtype[0] != '\0');
     }
     LOSS_TRY(check_key(key->key, err));
-    return r->store->ops->add(r->store, adds, n, key, now(r), arena, out, err);
+    struct registry_key own = *key;
+    struct stored stored;
+    if (key->key != NULL) {
+        own.key = stored_name(r, key->key, &stored);
+    }
+    adds = stored_adds(r, adds, n, arena);
+    return adds != NULL ? r->store->ops->add(r->store, adds, n, &own, now(r), arena, out, err) : store_fail_memory(err);
 }
 
 loss_status registry_add(struct registry *r, const struct registry_add *add, struct loss_arena *arena,
@@ -287,7 +356,9 @@ loss_status registry_list(struct registry *r, const struct registry_query *query
 {
     struct listing l = {.query = query, .arena = arena};
     struct store_range range;
+    struct stored stored;
     LOSS_TRY(range_of(query, &range, err));
+    range.registry = stored_name(r, query->registry, &stored);
     LOSS_TRY(scope_new(query->scope, &l.scope, err));
     loss_status status = r->store->ops->scan(r->store, &range, now(r), list_visit, &l, err);
     scope_free(l.scope);
@@ -325,7 +396,9 @@ loss_status registry_total(struct registry *r, const struct registry_query *quer
                            double *total, uint64_t *count, struct loss_error *err)
 {
     struct totalling t = {.losses = losses, .regularization = regularization};
-    struct store_range range = {.registry = query->registry, .name = query->name, .step = query->step};
+    struct stored stored;
+    struct store_range range = {
+        .registry = stored_name(r, query->registry, &stored), .name = query->name, .step = query->step};
     LOSS_TRY(scope_new(query->scope, &t.scope, err));
     loss_sum_init(&t.sum);
     loss_status status = r->store->ops->scan(r->store, &range, now(r), total_visit, &t, err);
@@ -339,6 +412,7 @@ loss_status registry_total(struct registry *r, const struct registry_query *quer
 
 struct info_listing {
     struct loss_arena *arena;
+    const char *prefix; /* what names begin with that are listed */
     size_t limit;
     struct registry_info *infos;
     size_t count;
@@ -348,6 +422,11 @@ struct info_listing {
 static loss_status info_visit(void *arg, const struct registry_info *info, bool *more, struct loss_error *err)
 {
     struct info_listing *l = arg;
+    size_t skip = strlen(l->prefix);
+    if (strncmp(info->registry, l->prefix, skip) != 0) { /* those of the next namespace */
+        *more = false;
+        return LOSS_OK;
+    }
     if (l->limit != 0 && l->count == l->limit) {
         const char *last = l->infos[l->count - 1].registry;
         l->next_cursor = cursor_encode(l->arena, last, strlen(last));
@@ -355,7 +434,7 @@ static loss_status info_visit(void *arg, const struct registry_info *info, bool 
         return l->next_cursor != NULL ? LOSS_OK : store_fail_memory(err);
     }
     void *room = make_room(l->arena, l->infos, l->count, sizeof *l->infos);
-    const char *name = loss_arena_copy(l->arena, info->registry, strlen(info->registry));
+    const char *name = loss_arena_copy(l->arena, info->registry + skip, strlen(info->registry + skip));
     if (room == NULL || name == NULL) {
         return store_fail_memory(err);
     }
@@ -369,8 +448,9 @@ static loss_status info_visit(void *arg, const struct registry_info *info, bool 
 loss_status registry_info_get(struct registry *r, const char *registry, struct loss_arena *arena,
                               struct registry_info *out, struct loss_error *err)
 {
-    struct info_listing l = {.arena = arena};
-    LOSS_TRY(r->store->ops->info(r->store, registry, now(r), info_visit, &l, err));
+    struct info_listing l = {.arena = arena, .prefix = r->prefix};
+    struct stored stored;
+    LOSS_TRY(r->store->ops->info(r->store, stored_name(r, registry, &stored), now(r), info_visit, &l, err));
     *out = l.infos[0];
     return LOSS_OK;
 }
@@ -379,7 +459,8 @@ loss_status registry_info_list(struct registry *r, size_t limit, const char *cur
                                struct registry_info **out, size_t *count, const char **next_cursor,
                                struct loss_error *err)
 {
-    struct info_listing l = {.arena = arena, .limit = limit};
+    struct info_listing l = {.arena = arena, .limit = limit, .prefix = r->prefix};
+    struct stored stored;
     unsigned char after[REGISTRY_NAME_MAX + 1];
     size_t n = 0;
     if (cursor != NULL && (!hex_read(cursor, after, REGISTRY_NAME_MAX, &n) ||
@@ -387,7 +468,11 @@ loss_status registry_info_list(struct registry *r, size_t limit, const char *cur
         return bad_cursor(err, "must be the next_cursor of an earlier page");
     }
     after[n] = '\0';
-    LOSS_TRY(r->store->ops->infos(r->store, (const char *)after, now(r), info_visit, &l, err));
+    const char *start = stored_name(r, (const char *)after, &stored);
+    if (start[0] == '\0') {
+        start = STORE_PREFIX_LAST; /* the root's own stand behind all namespaces' */
+    }
+    LOSS_TRY(r->store->ops->infos(r->store, start, now(r), info_visit, &l, err));
     *out = l.infos;
     *count = l.count;
     *next_cursor = l.next_cursor;
@@ -397,7 +482,8 @@ loss_status registry_info_list(struct registry *r, size_t limit, const char *cur
 loss_status registry_put(struct registry *r, const char *registry, int64_t ttl_seconds, struct loss_error *err)
 {
     assert(is_name(registry) && ttl_seconds >= 0 && ttl_seconds <= REGISTRY_TTL_MAX);
-    return r->store->ops->put(r->store, registry, ttl_seconds, now(r), err);
+    struct stored stored;
+    return r->store->ops->put(r->store, stored_name(r, registry, &stored), ttl_seconds, now(r), err);
 }
 
 static loss_status remove_pick(void *arg, const struct registry_entry *entry, bool *picked, struct loss_error *err)
@@ -408,10 +494,11 @@ static loss_status remove_pick(void *arg, const struct registry_entry *entry, bo
 loss_status registry_remove(struct registry *r, const char *registry, const char *scope, int64_t step,
                             uint64_t *removed, struct loss_error *err)
 {
-    struct store_range range = {.registry = registry, .step = step};
+    struct stored stored;
+    struct store_range range = {.registry = stored_name(r, registry, &stored), .step = step};
     struct scope *compiled;
     if (scope == NULL && step == REGISTRY_STEP_ALL) {
-        return r->store->ops->drop(r->store, registry, now(r), removed, err);
+        return r->store->ops->drop(r->store, range.registry, now(r), removed, err);
     }
     LOSS_TRY(scope_new(scope, &compiled, err));
     loss_status status = r->store->ops->remove(r->store, &range, now(r), remove_pick, compiled, removed, err);

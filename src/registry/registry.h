@@ -20,8 +20,10 @@
 
 #define REGISTRY_NAME_MAX 512
 #define REGISTRY_STEP_MAX 9007199254740992 /* 2^53 */
-#define REGISTRY_KEY_MAX 255               /* visible ASCII characters of an idempotency key */
-#define REGISTRY_TTL_MAX 3155760000        /* seconds: a hundred years */
+#define REGISTRY_SPACE_MAX 64              /* bytes of a namespace's name */
+#define REGISTRY_SPACE_DEFAULT "default"
+#define REGISTRY_KEY_MAX 255        /* visible ASCII characters of an idempotency key */
+#define REGISTRY_TTL_MAX 3155760000 /* seconds: a hundred years */
 #define REGISTRY_STEP_LATEST (-1)
 #define REGISTRY_STEP_ALL (-2)
 #define REGISTRY_LOSSES "losses"
@@ -41,6 +43,16 @@ struct registry_options {
 /* err  LOSS_STORE_UNAVAILABLE, LOSS_INVALID_PARAMETER (no such kind of store) */
 loss_status registry_open(const struct registry_options *options, struct registry **out, struct loss_error *err);
 void registry_close(struct registry *r); /* NULL is fine */
+
+/* A namespace: its registries and idempotency keys are apart from those of every other one, so that under the same names
+ * neither can be read, changed, listed or told to be there. *out takes every call that is about registries, is closed
+ * before `root`, and costs no more than its name. "default" is the namespace of `root` itself. Any other has its name in
+ * front of all that it stores (store_prefix), so that files made without namespaces are the default one's.
+ * The caller has checked the name. err  LOSS_OVERLOADED */
+loss_status registry_space(const struct registry *root, const char *name, struct registry **out,
+                           struct loss_error *err);
+/* 1 to 64 ASCII letters, digits, '.', '_' and '-', the first a letter or digit. */
+bool registry_is_space(const char *name);
 /* LOSS_OK where the store takes writes; else the reason. For readiness. */
 loss_status registry_ready(struct registry *r, struct loss_error *err);
 

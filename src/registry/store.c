@@ -94,6 +94,17 @@ bool store_same_entry(const struct registry_entry *a, const struct registry_entr
            same_number(a->loss, b->loss) && a->added_at == b->added_at && a->updated_at == b->updated_at;
 }
 
+void store_prefix(const char *space, char prefix[STORE_PREFIX_MAX + 1])
+{
+    snprintf(prefix, STORE_PREFIX_MAX + 1, "%c%s%c", STORE_PREFIX_MARK, space, STORE_PREFIX_MARK);
+}
+
+const char *store_shown(const char *stored)
+{
+    const char *mark = strrchr(stored, STORE_PREFIX_MARK);
+    return mark != NULL ? mark + 1 : stored;
+}
+
 static const char *copy_string(struct loss_arena *arena, const char *s)
 {
     return loss_arena_copy(arena, s, strlen(s));
@@ -129,13 +140,13 @@ loss_status store_fail_taken(struct loss_error *err, const char *registry)
 loss_status store_fail_unknown(struct loss_error *err, const char *registry)
 {
     return loss_fail(err, LOSS_UNKNOWN_REGISTRY, "", "there is no registry \"%.200s\"; adding to it or a PUT makes it",
-                     registry);
+                     store_shown(registry));
 }
 
 loss_status store_fail_conflict(struct loss_error *err, const char *key)
 {
     return loss_fail_parameter(err, LOSS_IDEMPOTENCY_CONFLICT, "Idempotency-Key",
-                               "the key \"%.255s\" was used for another request; take a new key", key);
+                               "the key \"%.255s\" was used for another request; take a new key", store_shown(key));
 }
 
 loss_status store_fail_memory(struct loss_error *err)

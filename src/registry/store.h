@@ -87,6 +87,16 @@ loss_status store_memory_open(struct store **out, struct loss_error *err);
 
 /* What every store needs (store.c). */
 
+/* Registries and keys of a namespace are stored as MARK namespace MARK name: as no name has control characters, they are
+ * none of another namespace, and in byte order they stand together and before those of the default one, which have no
+ * prefix. So a store's names are longer than a client's. */
+#define STORE_PREFIX_MARK '\x1f'
+#define STORE_PREFIX_LAST "\x1f\x7f" /* greater than every name with a prefix, less than every other */
+#define STORE_PREFIX_MAX (REGISTRY_SPACE_MAX + 2)
+void store_prefix(const char *space, char prefix[STORE_PREFIX_MAX + 1]);
+/* The part behind the prefix, for messages: what a client wrote. */
+const char *store_shown(const char *stored);
+
 /* When a registry that was last written at `updated_at` ends; INT64_MAX: never. */
 int64_t store_end_of(const struct store *s, int64_t ttl_seconds, int64_t updated_at);
 
