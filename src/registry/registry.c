@@ -514,7 +514,8 @@ loss_status registry_expire(struct registry *r, struct loss_error *err)
 loss_status registry_walk(struct registry *r, const char *registry, registry_visit visit, void *arg,
                           struct loss_error *err)
 {
-    struct store_range range = {.registry = registry, .step = REGISTRY_STEP_ALL};
+    struct stored stored;
+    struct store_range range = {.registry = stored_name(r, registry, &stored), .step = REGISTRY_STEP_ALL};
     return r->store->ops->scan(r->store, &range, now(r), visit, arg, err);
 }
 
@@ -523,9 +524,56 @@ static loss_status cannot(struct loss_error *err, const char *what)
     return loss_fail(err, LOSS_NOT_FOUND, "", "this kind of store cannot %s", what);
 }
 
+struct space_walk {
+    char space[REGISTRY_SPACE_MAX + 1]; /* the one found; "" where there are no more */
+};
+
+static loss_status find_space(void *arg, const struct registry_info *info, bool *more, struct loss_error *err)
+{
+    struct space_walk *w = arg;
+    (void)err;
+    if (info->registry[0] == STORE_PREFIX_MARK) {
+        size_t n = strcspn(info->registry + 1, (const char[]){STORE_PREFIX_MARK, '\0'});
+        snprintf(w->space, sizeof w->space, "%.*s", (int)n, info->registry + 1);
+    }
+    *more = false;
+    return LOSS_OK;
+}
+
+loss_status registry_next_space(struct registry *root, char space[REGISTRY_SPACE_MAX + 1], struct loss_error *err)
+{
+    /* A blank stands behind the mark, and before all that a longer name would go on with. */
+    char after[STORE_PREFIX_MAX + 1];
+    struct space_walk w = {.space = ""};
+    snprintf(after, sizeof after, "%c%s%s", STORE_PREFIX_MARK, space, space[0] != '\0' ? " " : "");
+    LOSS_TRY(root->store->ops->infos(root->store, after, now(root), find_space, &w, err));
+    strcpy(space, w.space);
+    return LOSS_OK;
+}
+
+struct key_walk {
+    const char *prefix;
+    registry_visit_key visit;
+    void *arg;
+};
+
+/* Those of this namespace alone. */
+static loss_status show_key(void *arg, const struct registry_kept_key *key, bool *more, struct loss_error *err)
+{
+    const struct key_walk *w = arg;
+    struct registry_kept_key own = *key;
+    size_t skip = strlen(w->prefix);
+    if (strncmp(key->key.key, w->prefix, skip) != 0 || key->key.key[skip] == STORE_PREFIX_MARK) {
+        return LOSS_OK;
+    }
+    own.key.key += skip;
+    return w->visit(w->arg, &own, more, err);
+}
+
 loss_status registry_walk_keys(struct registry *r, registry_visit_key visit, void *arg, struct loss_error *err)
 {
-    return r->store->ops->keys != NULL ? r->store->ops->keys(r->store, now(r), visit, arg, err)
+    struct key_walk w = {.prefix = r->prefix, .visit = visit, .arg = arg};
+    return r->store->ops->keys != NULL ? r->store->ops->keys(r->store, now(r), show_key, &w, err)
                                        : cannot(err, "list its idempotency keys");
 }
 
@@ -533,7 +581,10 @@ loss_status registry_restore(struct registry *r, const struct registry_image *im
                              struct loss_error *err)
 {
     assert(is_name(image->registry) && image->ttl_seconds >= 0 && image->ttl_seconds <= REGISTRY_TTL_MAX);
-    return r->store->ops->restore != NULL ? r->store->ops->restore(r->store, image, taken, now(r), err)
+    struct registry_image own = *image;
+    struct stored stored;
+    own.registry = stored_name(r, image->registry, &stored);
+    return r->store->ops->restore != NULL ? r->store->ops->restore(r->store, &own, taken, now(r), err)
                                           : cannot(err, "take in whole registries");
 }
 
@@ -541,6 +592,9 @@ loss_status registry_restore_key(struct registry *r, const struct registry_kept_
                                  struct loss_error *err)
 {
     LOSS_TRY(check_key(key->key.key, err));
-    return r->store->ops->restore_key != NULL ? r->store->ops->restore_key(r->store, key, taken, err)
+    struct registry_kept_key own = *key;
+    struct stored stored;
+    own.key.key = stored_name(r, key->key.key, &stored);
+    return r->store->ops->restore_key != NULL ? r->store->ops->restore_key(r->store, &own, taken, err)
                                               : cannot(err, "take in idempotency keys");
 }

@@ -159,6 +159,9 @@ loss_status registry_expire(struct registry *r, struct loss_error *err);
 /* Look at an entry; *more = false ends the walk. A failure ends it too and becomes the walk's. */
 typedef loss_status (*registry_visit)(void *arg, const struct registry_entry *entry, bool *more,
                                       struct loss_error *err);
+/* The next namespace behind `space` ("": the first) by name that has a registry, but for the default one; "" where there
+ * are no more. */
+loss_status registry_next_space(struct registry *root, char space[REGISTRY_SPACE_MAX + 1], struct loss_error *err);
 /* All entries of a registry in the order of adding; what is shown lives until the visitor returns.
  * err  LOSS_UNKNOWN_REGISTRY, LOSS_STORE_UNAVAILABLE, the visitor's */
 loss_status registry_walk(struct registry *r, const char *registry, registry_visit visit, void *arg,

@@ -187,6 +187,92 @@ static void test_spaces__outlive_the_process(void **state)
     close_spaces(&s);
 }
 
+static void test_spaces__are_found_one_after_the_other(void **state)
+{
+    static const char *const spaces[] = {"a", "a-b", "a.b", "a0", "aa", "b", "default", "z"};
+    struct world *w = *state;
+    struct registry *r;
+    char space[REGISTRY_SPACE_MAX + 1] = "";
+    const char *found = "";
+    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
+        assert_int_equal(registry_space(w->registry, spaces[i], &r, &w->err), LOSS_OK);
+        assert_int_equal(registry_put(r, "one", 0, &w->err), LOSS_OK);
+        assert_int_equal(registry_put(r, "two", 0, &w->err), LOSS_OK);
+        registry_close(r);
+    }
+    for (;;) {
+        assert_int_equal(registry_next_space(w->registry, space, &w->err), LOSS_OK);
+        if (space[0] == '\0') {
+            break;
+        }
+        found = loss_arena_format(w->arena, "%s%s ", found, space);
+    }
+    assert_string_equal(found, "a a-b a.b a0 aa b z ");
+}
+
+static loss_status join_entry(void *arg, const struct registry_entry *entry, bool *more, struct loss_error *err)
+{
+    (void)more;
+    (void)err;
+    snprintf((char *)arg + strlen(arg), 100, "%s=%g ", entry->name, entry->loss);
+    return LOSS_OK;
+}
+
+static loss_status join_key(void *arg, const struct registry_kept_key *key, bool *more, struct loss_error *err)
+{
+    (void)more;
+    (void)err;
+    snprintf((char *)arg + strlen(arg), 100, "%s=%g ", key->key.key, key->entries[0].loss);
+    return LOSS_OK;
+}
+
+static loss_status give_one(void *arg, const struct registry_entry **e, struct loss_error *err)
+{
+    const struct registry_entry **next = arg;
+    (void)err;
+    *e = *next;
+    *next = NULL;
+    return LOSS_OK;
+}
+
+static void restore_into(struct world *w, struct registry *r)
+{
+    const struct registry_entry entry = {
+        .name = "x", .collection = REGISTRY_LOSSES, .loss = 7, .dtype = "", .reduction = "", .added_at = 1};
+    const struct registry_entry *next = &entry;
+    const struct registry_image image = {.registry = "back", .updated_at = w->now, .next = give_one, .arg = &next};
+    const struct registry_kept_key key = {
+        .key = {.key = "again", .fingerprint = {1}}, .created_at = w->now, .entries = &entry, .n = 1};
+    w->err = (struct loss_error){0};
+    assert_int_equal(registry_restore(r, &image, REGISTRY_REFUSE, &w->err), LOSS_OK);
+    assert_int_equal(registry_restore_key(r, &key, REGISTRY_REFUSE, &w->err), LOSS_OK);
+}
+
+static void test_spaces__are_walked_and_restored_alone(void **state)
+{
+    struct world *w = *state;
+    struct spaces s = open_spaces(w);
+    struct registry *all[] = {s.alpha, s.beta, s.root};
+    static const char *const expected[] = {"key=0 ", "key=1 ", "key=2 "};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(add_under(w, all[i], "run", "key", (double)i), LOSS_OK);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        char entries[200] = "", keys[200] = "", entry[16];
+        assert_int_equal(registry_walk(all[i], "run", join_entry, entries, &w->err), LOSS_OK);
+        snprintf(entry, sizeof entry, "x=%zu ", i);
+        assert_string_equal(entries, entry);
+        assert_int_equal(registry_walk_keys(all[i], join_key, keys, &w->err), LOSS_OK);
+        assert_string_equal(keys, expected[i]);
+    }
+    restore_into(w, s.alpha);
+    restore_into(w, s.root); /* its name is not taken there */
+    assert_true(total_of(w, s.beta, "back") == -1);
+    assert_int_equal(add_under(w, s.alpha, "back", "again", 1), LOSS_OK); /* a repeat, then */
+    assert_true(total_of(w, s.alpha, "back") == 7);
+    close_spaces(&s);
+}
+
 static void test_spaces__take_names_as_long_as_any(void **state)
 {
     struct world *w = *state;
@@ -234,6 +320,8 @@ int main(void)
         ON_EACH_STORE(test_spaces__have_idempotency_keys_of_their_own),
         ON_EACH_STORE(test_spaces__are_deleted_from_alone),
         ON_STORE(test_spaces__outlive_the_process, "sqlite"),
+        ON_EACH_STORE(test_spaces__are_found_one_after_the_other),
+        ON_STORE(test_spaces__are_walked_and_restored_alone, "sqlite"),
         ON_EACH_STORE(test_spaces__take_names_as_long_as_any),
         cmocka_unit_test(test_spaces__have_plain_names),
     };
