@@ -582,5 +582,6 @@ loss_status loss__bind(struct loss__plan *plan, const struct loss_call *call, co
     for (int i = 0; b.desc->inputs[i].name != NULL; i++) {
         LOSS_TRY(bind_input(&b, i));
     }
+    plan->factor = kernels->factored == NULL || kernels->factored(plan->param) ? kernels->factor : NULL;
     return bind_columns(&b);
 }

@@ -24,6 +24,7 @@ struct loss__plan {
     size_t shape[LOSS_MAX_RANK];
     size_t count;
     struct loss__weights weights;
+    void (*factor)(const struct loss__block *b, double *r); /* row factors; NULL: all 1 */
     bool masked_elements; /* a sample is computed from its elements of non-zero weight alone */
 };
 

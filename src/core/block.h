@@ -43,6 +43,8 @@ struct loss__kernels {
     loss__kernel *f32, *f64;
     /* Row factors r >= 0 (they go into the divisors, not into the value), [n]; NULL: all 1. */
     void (*factor)(const struct loss__block *b, double *r);
+    /* Whether these parameters make any factor other than 1; NULL: always asked. */
+    bool (*factored)(const struct loss_param_value *param);
     /* LOSS_WHOLE: the loss from the exact sum of the elements' terms; NULL elsewhere. */
     double (*finish)(const struct loss_param_value *param, const struct loss_sum *terms);
 };

@@ -327,7 +327,7 @@ static void factor_block(struct run *run, struct lane *lane, size_t k)
     struct loss__block *b = &piece.block;
     fill_weights(run, lane, b);
     double *r = run->factor == NULL ? lane->loss : run->factor + b->first;
-    run->plan->kernels->factor(b, r);
+    run->plan->factor(b, r);
     run->weigh->products(lane->w, r, b->n, lane->high, lane->low);
     loss_sum_add_f64(&lane->sum, lane->high, b->n);
     loss_sum_add_f64(&lane->sum, lane->low, b->n);
@@ -404,7 +404,7 @@ static loss_status count_weights(struct run *run, struct loss_arena *arena, stru
     struct loss_answer *answer = run->answer;
     answer->weight_sum = run->plan->weights.sum;
     answer->totals.nonzero_weights = run->plan->weights.nonzero;
-    if (run->plan->kernels->factor == NULL) {
+    if (run->plan->factor == NULL) {
         return LOSS_OK;
     }
     struct lane total = {0};
@@ -448,10 +448,10 @@ static loss_status prepare_answer(struct run *run, struct loss_arena *arena, str
     LOSS_TRY(answer_tensor(run, &answer->gradient[LOSS_GRADIENT_WEIGHTS], weights->data == NULL ? 0 : weights->rank,
                            weights->shape, arena, err));
     run->raw = loss_arena_alloc(arena, plan->count * sizeof *run->raw, ALIGNMENT);
-    if (plan->kernels->factor != NULL) {
+    if (plan->factor != NULL) {
         run->factor = loss_arena_alloc(arena, plan->count * sizeof *run->factor, ALIGNMENT);
     }
-    bool short_of = run->raw == NULL || (plan->kernels->factor != NULL && run->factor == NULL);
+    bool short_of = run->raw == NULL || (plan->factor != NULL && run->factor == NULL);
     return short_of ? loss_no_memory(err, "the gradient of the weights") : LOSS_OK;
 }
 

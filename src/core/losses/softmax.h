@@ -15,6 +15,7 @@
 #ifndef LOSS__SOFTMAX_H
 #define LOSS__SOFTMAX_H
 
+#include "losses/classes.h"
 #include "losses/softmax_narrow.h"
 
 enum { SAVED_CHUNKS = 64 };
@@ -446,11 +447,6 @@ VM_INLINE void softmax_dense(const struct loss__block *b, double label_smoothing
     {                                                                                                                  \
         LOSS__LOGITS, .aliases = LOSS__WORDS(LOSS__MAIN_ALIASES), .extent = LOSS_FREE, .main = true,                   \
                       .differentiable = true                                                                           \
-    }
-#define LOSS__CLASS_LABELS                                                                                             \
-    {                                                                                                                  \
-        .name = "labels", .doc = "Index of the true class.", .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES),             \
-        .domain = LOSS_CLASS_INDEX, .extent = LOSS_LEAD                                                                \
     }
 #define LOSS__DISTRIBUTION_LABELS(...)                                                                                 \
     {                                                                                                                  \
