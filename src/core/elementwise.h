@@ -25,14 +25,14 @@ struct point3 {
     double loss, d[3];
 };
 
-#define LOSS__ELEMENTWISE_LOOPS(T, dtype, point, wide)                                                                 \
+#define LOSS__ELEMENTWISE_LOOPS(T, dtype, formula, wide)                                                               \
     VM_INLINE void dtype##_loop(size_t n, const T *restrict y, const T *restrict p, const double *restrict g,          \
                                 const double *k, double *restrict loss, T *restrict gp, T *restrict gy, bool dp,       \
                                 bool dy, bool alike)                                                                   \
     {                                                                                                                  \
         const double all = alike ? g[0] : 0;                                                                           \
         for (size_t i = 0; i < n; i++) {                                                                               \
-            struct point at = point((double)y[i], (double)p[i], k, wide);                                              \
+            struct point at = formula((double)y[i], (double)p[i], k, wide);                                            \
             loss[i] = at.loss;                                                                                         \
             if (dp) {                                                                                                  \
                 gp[i] = (T)(alike ? all * at.dp : kernel_chain(g[i], at.dp));                                          \

@@ -80,9 +80,14 @@ static void fill_inputs(struct batch *b, int rank, const size_t *shape, double l
         case LOSS_WHOLE_NUMBER:
             b->call.input[i] = integers(b, own_rank, shape, rank == 0 ? 1 : shape[rank - 1]);
             break;
+        case LOSS_ENCODED:
+            if (desc->inputs[i].differentiable) { /* between its two values too */
+                b->call.input[i] = batch_tensor(b, own_rank, shape, low, high);
+                break;
+            }
+            /* fall through */
         case LOSS_SIGN:
         case LOSS_BINARY:
-        case LOSS_ENCODED:
             b->call.input[i] = integers(b, own_rank, shape, 2);
             for (size_t k = 0; desc->inputs[i].domain == LOSS_SIGN && k < b->call.input[i].count; k++) {
                 batch_set(&b->call.input[i], k, 2 * batch_get(&b->call.input[i], k) - 1);
