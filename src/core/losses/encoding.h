@@ -35,9 +35,10 @@ VM_INLINE double encoding_shortfall(double margin, double u, double u_error, dou
         .words = LOSS__WORDS("zero_one", "plus_minus", "auto"), .type = LOSS_WORD, .fallback = (standard)              \
     }
 
-#define LOSS__ENCODED_INPUTS                                                                                           \
+#define LOSS__ENCODED_INPUTS(labels_differentiable)                                                                    \
     {                                                                                                                  \
-        {LOSS__LABELS, .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES), .domain = LOSS_ENCODED},                          \
+        {LOSS__LABELS, .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES), .domain = LOSS_ENCODED,                           \
+         .differentiable = labels_differentiable},                                                                     \
         {                                                                                                              \
             LOSS__LOGITS, .aliases = LOSS__WORDS(LOSS__MAIN_ALIASES), .extent = LOSS_FREE, .main = true,               \
                           .differentiable = true                                                                       \

@@ -1,46 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hinge_loss.c - how far a score is from being right by a margin of 1.
+ * hinge_loss.c - how far a score is from being right by a margin.
  *
- *   u = 2y - 1;   m = 1 - u*z;   L = max(m, 0)
- *   dL/dz = -u where m > 0, else 0;   dL/dy = -2z where m > 0, else 0
+ *   u = sign of the label (encoding.h), by default 2y - 1;   m = margin - u*z;   L = max(m, 0)
+ *   dL/dz = -u where m > 0, else 0;   dL/dy = -z du/dy where m > 0, else 0;   du/dy = 2, 1 or 0 by label_encoding
  *
  * Shapes  y and z alike, any rank; L has their shape
- * Edges   labels are meant to be 0 or 1 but, as in TensorFlow, not checked; at the kink the gradient is 0
- * Source  values agree with tf.compat.v1.losses.hinge_loss
+ * Edges   with label_encoding "zero_one" labels are meant to be 0 or 1 but, as in TensorFlow, not checked; at the kink
+ *         the gradient is 0
+ * Source  values agree with tf.compat.v1.losses.hinge_loss, with "plus_minus" with optax.losses.hinge_loss, with "auto"
+ *         with keras.losses.hinge before its mean
  */
-#include "elementwise.h"
+#include "losses/encoding.h"
 
-VM_INLINE struct point point(double y, double z, const double *k, bool wide)
+VM_INLINE struct point hinge(double y, double z, double encoding, double margin)
 {
-    (void)k;
-    (void)wide;
-    /* 1 - u*z cancels near the kink, so what u and the product lost in rounding is carried along. Where the product's
-     * error cannot be had (|z| beyond 2^996) it does not matter either. */
-    double u_error, product_error, u = vm_two_sum(2 * y, -1.0, &u_error);
-    double product = vm_two_prod(u, z, &product_error);
-    double error = product_error + u_error * z;
-    error = VM_SELECT(error - error == 0.0, error, 0.0);
-    double m = (1.0 - product) - error;
+    double u_error, u = encoding_sign(y, encoding, &u_error), m = encoding_shortfall(margin, u, u_error, z);
+    double of_label = encoding == ENCODING_ZERO_ONE ? 2 : encoding == ENCODING_PLUS_MINUS ? 1 : 0;
     double outside = VM_SELECT(m == m, 0.0, m); /* beyond the margin: 0, but a NaN stays */
     return (struct point){
         .loss = VM_SELECT(m > 0.0, m, outside),
         .dp = VM_SELECT(m > 0.0, -u, outside),
-        .dy = VM_SELECT(m > 0.0, -2 * z, outside),
+        .dy = VM_SELECT(m > 0.0, -of_label * z, outside),
     };
 }
 
-LOSS__ELEMENTWISE(hinge_loss, point);
+/* A point for each encoding: the choice is made once a block. */
+#define HINGE_LOOPS(name, encoding)                                                                                    \
+    VM_INLINE struct point name(double y, double z, const double *k, bool wide)                                        \
+    {                                                                                                                  \
+        (void)wide;                                                                                                    \
+        return hinge(y, z, encoding, k[1]);                                                                            \
+    }                                                                                                                  \
+    LOSS__ELEMENTWISE_LOOPS(float, name##_f32, name, false)                                                            \
+    LOSS__ELEMENTWISE_LOOPS(double, name##_f64, name, true)
+
+HINGE_LOOPS(zero_one, ENCODING_ZERO_ONE)
+HINGE_LOOPS(plus_minus, ENCODING_PLUS_MINUS)
+HINGE_LOOPS(by_itself, ENCODING_AUTO)
+
+static void f32(const struct loss__block *b)
+{
+    static loss__kernel *const of[] = {zero_one_f32, plus_minus_f32, by_itself_f32};
+    of[(int)b->param[0].number](b);
+}
+
+static void f64(const struct loss__block *b)
+{
+    static loss__kernel *const of[] = {zero_one_f64, plus_minus_f64, by_itself_f64};
+    of[(int)b->param[0].number](b);
+}
+
+LOSS__KERNELS(hinge_loss) = {.f32 = f32, .f64 = f64};
 
 LOSS__DESCRIPTOR(hinge_loss) = {
     .name = "hinge_loss",
-    .summary = "How far a score is from being right by a margin of 1; labels are 0 or 1.",
-    .formula = "max(0, 1 - (2*labels - 1)*logits)",
-    .source = "tf.compat.v1.losses.hinge_loss",
+    .summary = "How far a score is from being right by a margin; labels are 0 or 1.",
+    .formula = "max(0, margin - sign*logits), where sign is 2*labels - 1, or as label_encoding says",
+    .source = "tf.compat.v1.losses.hinge_loss; optax.losses.hinge_loss; keras.losses.hinge",
     .example = "{\"labels\": [1, 0, 1], \"logits\": [0.5, 0.25, 2]}",
-    .inputs = {{LOSS__LABELS, .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES), .differentiable = true},
-               {LOSS__LOGITS, .aliases = LOSS__WORDS(LOSS__MAIN_ALIASES), .extent = LOSS_FREE, .main = true,
-                .differentiable = true}},
+    .inputs = LOSS__ENCODED_INPUTS(true),
+    .params = {LOSS__ENCODING_PARAM(ENCODING_ZERO_ONE),
+               {.name = "margin", .doc = "By how much a score should be right.", .type = LOSS_NUMBER, .fallback = 1}},
     .kind = LOSS_ELEMENTWISE,
     .reduction = LOSS_REDUCE_SUM_BY_NONZERO_WEIGHTS,
     .ulp = 2,

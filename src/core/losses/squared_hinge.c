@@ -26,7 +26,7 @@ LOSS__DESCRIPTOR(squared_hinge) = {
     .formula = "max(0, margin - sign*logits)^2, where sign is -1 or 1 as labels say",
     .source = "keras.losses.squared_hinge",
     .example = "{\"labels\": [1, 0, 1], \"logits\": [0.5, 0.25, 2]}",
-    .inputs = LOSS__ENCODED_INPUTS,
+    .inputs = LOSS__ENCODED_INPUTS(false),
     .params = {LOSS__ENCODING_PARAM(ENCODING_AUTO),
                {.name = "margin", .doc = "By how much a score should be right.", .type = LOSS_NUMBER, .fallback = 1}},
     .kind = LOSS_ELEMENTWISE,
