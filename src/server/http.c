@@ -30,8 +30,8 @@
 #include <server/machine.h>
 #include <server/routes.h>
 #include <server/server.h>
+#include <server/workers.h>
 
-#define CONNECTION_MEMORY (32 << 10) /* more makes small calls slower: it is cleared for each request */
 #define REPLY_BLOCK (32 << 10)
 #define SMALL_BODY (1 << 20)
 #define MAX_HEADERS 100
@@ -41,10 +41,9 @@
 
 struct http {
     struct server *server;
-    struct MHD_Daemon *daemon;
+    struct workers *workers;
     struct linger_set *linger;
     struct hangup_watch *hangup;
-    int listen_fd; /* after http_refuse; else -1 */
     atomic_bool refusing, abandoned;
     atomic_size_t suspended;
 };
@@ -799,60 +798,40 @@ static void connection_changed(void *cls, struct MHD_Connection *connection, voi
 
 /* --- life --- */
 
-static struct MHD_Daemon *start_daemon(struct http *h, int listen_fd)
-{
-    const struct conf *conf = h->server->conf;
-    unsigned flags = MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
-    struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)conf->http_threads, NULL},
-                                    {MHD_OPTION_END, 0, NULL}};
-
-    if (conf->http_threads == 1) {
-        pool[0] = pool[1]; /* one thread is no pool */
-    }
-    return MHD_start_daemon(
-        flags, 0, NULL, NULL, request_handle, h, MHD_OPTION_ARRAY, pool, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)conf->connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)conf->connection_timeout,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, request_begun, h, MHD_OPTION_NOTIFY_COMPLETED,
-        request_completed, h, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, h, MHD_OPTION_END);
-}
-
 struct http *http_start(struct server *server, int listen_fd)
 {
     struct http *h = calloc(1, sizeof *h);
+    const struct worker_calls calls = {.begun = request_begun,
+                                       .handle = request_handle,
+                                       .completed = request_completed,
+                                       .changed = connection_changed,
+                                       .arg = h};
 
     if (h == NULL) {
         goto out;
     }
     h->server = server;
-    h->listen_fd = -1;
     h->linger = linger_new();
     h->hangup = hangup_new();
     if (h->linger == NULL || h->hangup == NULL) {
         goto out;
     }
-    h->daemon = start_daemon(h, listen_fd);
-    if (h->daemon != NULL) {
-        return h;
+    h->workers = workers_start(server->conf, listen_fd, &calls);
+    if (h->workers == NULL) {
+        http_stop(h);
+        return NULL;
     }
+    return h;
 out:
-    if (h != NULL) {
-        hangup_free(h->hangup);
-        linger_free(h->linger);
-        free(h);
-    }
     close(listen_fd);
+    http_stop(h);
     return NULL;
 }
 
 void http_refuse(struct http *h)
 {
     atomic_store(&h->refusing, true);
-    if (h->listen_fd < 0) {
-        h->listen_fd = MHD_quiesce_daemon(h->daemon);
-        /* Its threads may not have let go of it yet, so it is closed later; but nobody shall connect any more. */
-        (void)shutdown(h->listen_fd, SHUT_RD);
-    }
+    workers_refuse(h->workers);
 }
 
 void http_abandon(struct http *h)
@@ -870,10 +849,7 @@ void http_stop(struct http *h)
     if (h == NULL) {
         return;
     }
-    MHD_stop_daemon(h->daemon);
-    if (h->listen_fd >= 0) {
-        close(h->listen_fd);
-    }
+    workers_stop(h->workers);
     hangup_free(h->hangup);
     linger_free(h->linger);
     free(h);

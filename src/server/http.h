@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * http.h - requests in, replies out; the only file that knows libmicrohttpd is http.c.
+ * http.h - requests in, replies out; libmicrohttpd is known to http.c and workers.h alone.
  *
  * A request is matched against the route table (routes.h) when its head is there. Its body goes piece by piece to
  * the route's feed, or is collected for it. Then the route's step runs, on the thread that request->next names,
