@@ -17,6 +17,7 @@ static const struct command {
     {"serve", "serve losses over HTTP", cmd_serve},
     {"eval", "compute a loss over files", cmd_eval},
     {"losses", "show what can be computed", cmd_losses},
+    {"registry", "show, export and import what was stored", cmd_registry},
     {"openapi", "print the OpenAPI document", cmd_openapi},
     {"health", "ask a server whether it is ready", cmd_health},
 };

@@ -127,6 +127,13 @@ void registry_group_begin(struct registry *r)
     }
 }
 
+void registry_group_cancel(struct registry *r, const struct loss_error *why)
+{
+    if (r->store->ops->group_cancel != NULL) {
+        r->store->ops->group_cancel(r->store, why);
+    }
+}
+
 loss_status registry_group_end(struct registry *r, struct loss_error *err)
 {
     return r->store->ops->group_end != NULL ? r->store->ops->group_end(r->store, err) : LOSS_OK;

@@ -87,6 +87,8 @@ struct registry_add {
  * err  LOSS_STORE_UNAVAILABLE */
 void registry_group_begin(struct registry *r);
 loss_status registry_group_end(struct registry *r, struct loss_error *err);
+/* Before the end: let it fail with `why`, so that nothing has happened; where the store groups. */
+void registry_group_cancel(struct registry *r, const struct loss_error *why);
 
 /* A name of a registry or an entry: 1..512 bytes of UTF-8 without control characters.
  * err  LOSS_INVALID_NAME at `pointer` */

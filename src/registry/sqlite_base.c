@@ -194,6 +194,12 @@ void sqlite_group_begin(struct store *store)
     s->group = (struct loss_error){.status = LOSS_OK};
 }
 
+void sqlite_group_cancel(struct store *store, const struct loss_error *why)
+{
+    struct sqlite_store *s = sqlite_of(store);
+    loss_fail(&s->group, why->status, "", "%s", why->message);
+}
+
 loss_status sqlite_group_end(struct store *store, struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);

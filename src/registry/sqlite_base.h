@@ -128,8 +128,9 @@ loss_status sqlite_check_in_place(struct sqlite_store *s, struct loss_error *err
  * all went well, else undoes it, and releases the store. Returns how it ended. */
 loss_status sqlite_begin_write(struct sqlite_store *s, struct loss_error *err);
 loss_status sqlite_end_write(struct sqlite_store *s, loss_status status, struct loss_error *err);
-/* The store's group_begin and group_end. */
+/* The store's group_begin, group_cancel and group_end. */
 void sqlite_group_begin(struct store *store);
+void sqlite_group_cancel(struct store *store, const struct loss_error *why);
 loss_status sqlite_group_end(struct store *store, struct loss_error *err);
 
 /* Rows (sqlite_rows.c). The entry's strings and tally live until the next step of `q`. */

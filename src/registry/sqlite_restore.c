@@ -24,7 +24,7 @@ static loss_status make_room(struct sqlite_store *s, const struct registry_image
     return LOSS_OK;
 }
 
-static loss_status restore_entry(struct sqlite_store *s, int64_t registry, const struct registry_entry *e,
+static loss_status restore_entry(struct sqlite_store *s, int64_t registry, const struct registry_entry *e, bool there,
                                  struct loss_arena *arena, struct loss_error *err)
 {
     struct registry_entry old;
@@ -32,7 +32,7 @@ static loss_status restore_entry(struct sqlite_store *s, int64_t registry, const
     bool found;
     LOSS_TRY(sqlite_find_entry(s, registry, e->step, e->name, arena, &old, &found, err));
     if (found) {
-        return store_same_entry(&old, e)
+        return there && store_same_entry(&old, e)
                    ? LOSS_OK
                    : loss_fail(err, LOSS_INVALID_NAME, "/name", "step %" PRId64 " has another entry \"%.200s\" already",
                                e->step, e->name);
@@ -43,8 +43,9 @@ static loss_status restore_entry(struct sqlite_store *s, int64_t registry, const
                       e->updated_at != e->added_at ? e->updated_at : (int64_t)0);
 }
 
+/* `there`: the registry was, so that entries that it has already are no error. */
 static loss_status restore_entries(struct sqlite_store *s, int64_t registry, const struct registry_image *image,
-                                   struct loss_error *err)
+                                   bool there, struct loss_error *err)
 {
     for (;;) {
         const struct registry_entry *e;
@@ -53,7 +54,7 @@ static loss_status restore_entries(struct sqlite_store *s, int64_t registry, con
             return LOSS_OK;
         }
         struct loss_arena *arena = loss_arena_new(SIZE_MAX, NULL); /* one each: there may be millions */
-        loss_status status = arena != NULL ? restore_entry(s, registry, e, arena, err) : store_fail_memory(err);
+        loss_status status = arena != NULL ? restore_entry(s, registry, e, there, arena, err) : store_fail_memory(err);
         loss_arena_free(arena);
         LOSS_TRY(status);
     }
@@ -66,7 +67,7 @@ static loss_status restore(struct sqlite_store *s, const struct registry_image *
     bool there;
     LOSS_TRY(make_room(s, image, taken, now, &there, err));
     LOSS_TRY(sqlite_find_or_make(s, image->registry, now, &registry, err));
-    LOSS_TRY(restore_entries(s, registry, image, err));
+    LOSS_TRY(restore_entries(s, registry, image, there, err));
     return there ? sqlite_run(s, SQL_TOUCH_LATER, err, "ii", registry, image->updated_at)
                  : sqlite_run(s, SQL_SET_TTL, err, "iii", registry, image->ttl_seconds, image->updated_at);
 }

@@ -42,8 +42,9 @@ struct store_ops {
     void (*close)(struct store *s);
     loss_status (*ready)(struct store *s, struct loss_error *err);
 
-    /* registry_group_begin and _end; both NULL: it does not group. */
+    /* registry_group_begin, _cancel and _end; all NULL: it does not group. */
     void (*group_begin)(struct store *s);
+    void (*group_cancel)(struct store *s, const struct loss_error *why);
     loss_status (*group_end)(struct store *s, struct loss_error *err);
 
     /* Add all `n` entries or none, each under the free name next to its own, creating registries that are missing.

@@ -555,6 +555,7 @@ static const struct store_ops sqlite_ops = {
     .close = sqlite_close_store,
     .ready = sqlite_ready,
     .group_begin = sqlite_group_begin,
+    .group_cancel = sqlite_group_cancel,
     .group_end = sqlite_group_end,
     .add = sqlite_add,
     .scan = sqlite_scan,

@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <loss/tensor.h>
 #include <server/json.h>
 #include <server/machine.h>
 #include <server/registry_routes.h>
 #include <server/server.h>
+#include <text/time_text.h>
 
 #define LIMIT_MAX 1000 /* entries of a page, and what a page has where nothing is said */
 #define DEFAULT_NAME "loss"
@@ -132,15 +132,10 @@ static loss_status answer(struct request *q, struct reply *r, int status, const 
     return LOSS_OK;
 }
 
-/* RFC 3339, UTC, to the microsecond. */
 static void write_time(struct json_out *o, int64_t microseconds)
 {
-    time_t seconds = (time_t)(microseconds / 1000000);
-    struct tm parts;
-    char day[32], text[48];
-    gmtime_r(&seconds, &parts);
-    strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text, sizeof text, "%s.%06dZ", day, (int)(microseconds % 1000000));
+    char text[TIME_TEXT_SIZE];
+    time_text_write(text, microseconds);
     json_out_string(o, text);
 }
 
@@ -186,7 +181,7 @@ void registry_entry_json(struct json_out *o, const struct registry_entry *e)
     json_out_close(o, '}');
 }
 
-static void write_info(struct json_out *o, const struct registry_info *info)
+void registry_info_json(struct json_out *o, const struct registry_info *info)
 {
     json_out_open(o, '{');
     json_out_key(o, "registry");
@@ -234,7 +229,7 @@ loss_status registry_index_step(struct request *q, struct reply *r, struct loss_
     json_out_key(&o, "registries");
     json_out_open(&o, '[');
     for (size_t i = 0; i < count; i++) {
-        write_info(&o, &infos[i]);
+        registry_info_json(&o, &infos[i]);
     }
     json_out_close(&o, ']');
     write_cursor(&o, next_cursor);
@@ -248,7 +243,7 @@ static loss_status answer_info(struct request *q, struct reply *r, const char *r
     struct json_out o;
     STORE_TRY(q, registry_info_get(q->server->registry, registry, q->arena, &info, err));
     json_out_init(&o, q->arena);
-    write_info(&o, &info);
+    registry_info_json(&o, &info);
     return answer(q, r, 200, &o, err);
 }
 

@@ -16,6 +16,8 @@
  * reduction are null where the entry was added by hand. One that accumulates also has "updated_at", "batches" and
  * "totals". */
 void registry_entry_json(struct json_out *o, const struct registry_entry *e);
+/* {"registry", "entries", "steps", "latest_step", "updated_at"}, and "ttl" where it has one of its own. */
+void registry_info_json(struct json_out *o, const struct registry_info *info);
 
 loss_status registry_index_step(struct request *q, struct reply *r, struct loss_error *err);
 loss_status registry_show_step(struct request *q, struct reply *r, struct loss_error *err);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * registry_transfer.h - what lossd registry export and import do, once their arguments were read.
+ */
+#ifndef CLI_REGISTRY_TRANSFER_H
+#define CLI_REGISTRY_TRANSFER_H
+
+#include <stdio.h>
+
+#include <registry/registry.h>
+
+struct transfer_counts {
+    uint64_t registries, entries, keys;
+};
+
+/* Write the named registries to `out`; names NULL: all, and the idempotency keys, which belong to none.
+ * err  LOSS_UNKNOWN_REGISTRY, LOSS_STORE_UNAVAILABLE, LOSS_OVERLOADED, LOSS_INTERNAL (writing failed) */
+loss_status registry_export(struct registry *r, const char *const *names, size_t n, FILE *out,
+                            struct transfer_counts *counts, struct loss_error *err);
+
+/* Take in what export wrote. A failure names its line in *line (0: none is to blame) and, where the store groups,
+ * leaves everything as it was; elsewhere whole registries that came before it stay. `skip_keys`: leave them out. */
+loss_status registry_import(struct registry *r, FILE *in, registry_taken taken, bool skip_keys,
+                            struct transfer_counts *counts, uint64_t *line, struct loss_error *err);
+
+#endif
