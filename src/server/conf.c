@@ -36,6 +36,7 @@ static void auto_http_threads(struct conf *c);
 static void auto_queue_bytes(struct conf *c);
 
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
+static const char *const open_paths[] = {"none", "docs", "metrics", "all", NULL}; /* by CONF_OPEN_... */
 static const char *const log_levels[] = {"error", "warning", "info", NULL};
 static const char *const isas[] = {"auto", "baseline", "x86-64-v3", "x86-64-v4", NULL};
 
@@ -69,6 +70,22 @@ static const struct option options[] = {
      .automatic = auto_store,
      .automatic_doc = "sqlite:$XDG_DATA_HOME/lossd/registry.db",
      .doc = "Where registries are kept: sqlite:PATH, or memory, which forgets them at exit."},
+    {.name = "auth-file",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = FIELD(auth_file),
+     .doc = "Keys, their scopes, namespaces and limits, a line each, as \"lossd key new\" prints it. With it every "
+            "request "
+            "needs a key, but for /healthz, /readyz and /v2/health. Read again on SIGHUP."},
+    {.name = "open-paths",
+     .value = "WHICH",
+     .type = OPTION_WORD,
+     .offset = FIELD(open_paths),
+     .fallback = "none",
+     .words = open_paths,
+     .doc =
+         "What needs no key, with --auth-file: docs is what describes the API and the losses, metrics is /metrics and "
+         "the statistics."},
     {.name = "max-body",
      .value = "SIZE",
      .type = OPTION_BYTES,

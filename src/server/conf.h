@@ -15,12 +15,14 @@
 #define CONF_PATH_MAX 4096
 
 enum { CONF_LOG_AUTO, CONF_LOG_TEXT, CONF_LOG_JSON };
+enum { CONF_OPEN_DOCS = 1, CONF_OPEN_METRICS = 2 }; /* bits */
 enum { CONF_LEVEL_ERROR, CONF_LEVEL_WARNING, CONF_LEVEL_INFO };
 
 /* Numbers are int64_t throughout, so that one table can set them all. Times are seconds. */
 struct conf {
-    const char *listen; /* "127.0.0.1:8080", "[::1]:0" */
-    const char *store;  /* what registry_open takes */
+    const char *listen;    /* "127.0.0.1:8080", "[::1]:0" */
+    const char *store;     /* what registry_open takes */
+    const char *auth_file; /* keys; NULL: none, everybody may do everything */
     int64_t max_body, max_depth, inline_elements;
     int64_t memory_budget, queue_jobs, queue_bytes;
     int64_t threads, http_threads;
@@ -28,6 +30,7 @@ struct conf {
     int64_t drain_delay, drain_timeout;
     int64_t registry_ttl, idempotency_ttl;
     int64_t log_format, log_level, isa, port;
+    int64_t open_paths;             /* CONF_OPEN_... */
     char listen_at[320];            /* behind `listen` where --port was given */
     char store_path[CONF_PATH_MAX]; /* behind `store` where it is the default */
 };

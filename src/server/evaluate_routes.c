@@ -8,11 +8,13 @@
 #include <server/evaluate_routes.h>
 
 #include <stdalign.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include <server/accept.h>
+#include <server/admit.h>
 #include <server/evaluate.h>
 #include <server/loss_routes.h>
 #include <server/machine.h>
@@ -70,6 +72,11 @@ static loss_status decode(struct request *q, struct work *w, size_t *elements, s
         w->all.call[i].loss.cancelled = request_cancelled;
         w->all.call[i].loss.cancelled_arg = q;
         *elements += loss_call_elements(&w->all.call[i].loss);
+        if (w->all.call[i].registry != NULL) {
+            char pointer[48];
+            snprintf(pointer, sizeof pointer, "/losses/%zu/registry", i);
+            LOSS_TRY(admit_scope(q, SCOPE_REGISTRY_WRITE, pointer, err));
+        }
     }
     return LOSS_OK;
 }
@@ -116,7 +123,7 @@ static loss_status store(struct request *q, struct work *w, struct loss_error *e
         }
     }
     memcpy(key.fingerprint, q->fingerprint, sizeof key.fingerprint);
-    LOSS_TRY(registry_add_all(q->server->registry, adds, n, &key, q->arena, entries, err));
+    LOSS_TRY(registry_add_all(q->registry, adds, n, &key, q->arena, entries, err));
     for (size_t i = 0, at = 0; i < all->n; i++) {
         if (all->call[i].registry != NULL) {
             all->answer[i].entry = entries[at++];

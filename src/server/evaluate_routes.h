@@ -16,6 +16,7 @@ loss_status evaluate_step(struct request *q, struct reply *r, struct loss_error 
 #define EVALUATE_ROUTES                                                                                                \
     {.method = "POST",                                                                                                 \
      .path = "/v1/evaluate",                                                                                           \
+     .access = ACCESS_COMPUTE,                                                                                         \
      .query = evaluate_query,                                                                                          \
      .body = BODY_STREAM,                                                                                              \
      .media = evaluate_media,                                                                                          \

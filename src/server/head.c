@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include <server/admit.h>
 #include <server/machine.h>
 #include <server/routes.h>
 #include <server/uri.h>
@@ -100,7 +101,9 @@ static loss_status find_route(struct request *q, struct loss_error *err)
     bool path_known;
 
     q->route = routes_match(q, &path_known);
-    if (q->route != NULL || (path_known && strcmp(q->method, "OPTIONS") == 0)) {
+    bool options = q->route == NULL && path_known && strcmp(q->method, "OPTIONS") == 0;
+    LOSS_TRY(admit_request(q, options, err)); /* who has no key is not even told what paths there are */
+    if (q->route != NULL || options) {
         return LOSS_OK;
     }
     if (path_known) {

@@ -23,6 +23,7 @@
 #include <nettle/sha2.h>
 
 #include <loss/compute.h>
+#include <server/auth.h>
 #include <server/hangup.h>
 #include <server/head.h>
 #include <server/linger.h>
@@ -652,6 +653,7 @@ static char no_memory;
 /* A connection. */
 struct client {
     struct exchange *current; /* begun, and not completed */
+    struct auth_table *keys;  /* as of its last request */
 };
 
 static struct client *client_of(struct MHD_Connection *connection)
@@ -686,6 +688,10 @@ static void *request_begun(void *cls, const char *target, struct MHD_Connection 
     x->request.arena = arena;
     x->request.server = http->server;
     x->request.target = copy;
+    if (http->server->auth != NULL) {
+        auth_hold(http->server->auth, &client->keys);
+        x->request.keys = client->keys;
+    }
     client->current = x;
     return x;
 }
@@ -792,6 +798,9 @@ static void connection_changed(void *cls, struct MHD_Connection *connection, voi
     hangup_remove(http->hangup, socket_of(connection));
     if (client != NULL && client->current != NULL) {
         loss_arena_free(client->current->request.arena);
+    }
+    if (client != NULL) {
+        auth_release(client->keys);
     }
     free(client);
 }

@@ -20,6 +20,9 @@
 
 struct server;
 struct route;
+struct registry;
+struct auth_key;
+struct auth_table;
 
 typedef enum { NEXT_HERE, NEXT_COMPUTE, NEXT_STORE, NEXT_DONE } request_next;
 
@@ -63,6 +66,10 @@ struct reply {
 struct request {
     struct loss_arena *arena; /* lives until the reply is sent */
     struct server *server;
+    struct auth_table *keys;    /* those that count for this request; NULL: there are none */
+    const struct auth_key *key; /* the client's; NULL: it needs none */
+    struct registry *registry;  /* the namespace that it works in; NULL where the route is open to everybody */
+    unsigned retry_after;       /* seconds, for a 429; 0: 1 */
     const struct route *route;
     const char *method;
     const char *target;         /* as it was sent */

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <server/auth.h>
+
 #include <text/hex.h>
 
 #define LINE_MAX_BYTES 2048
@@ -201,6 +203,11 @@ static void request_json(struct line *l, const struct log_request *r)
     put_phase(l, ",\"compute_ms\":", q->times.compute);
     put_phase(l, ",\"store_ms\":", q->times.store);
     put_phase(l, ",\"encode_ms\":", q->times.encode);
+    if (q->key != NULL) {
+        put(l, ",\"key\":\"");
+        put(l, q->key->is.name);
+        put(l, "\"");
+    }
     if (r->code != NULL) {
         put(l, ",\"code\":\"");
         put(l, r->code);
@@ -244,6 +251,10 @@ static void request_text(struct line *l, const struct log_request *r)
         put(l, q->loss->name);
         put(l, " rows ");
         put_number(l, q->rows);
+    }
+    if (q->key != NULL) {
+        put(l, " key ");
+        put(l, q->key->is.name);
     }
     if (r->code != NULL) {
         put(l, " ");

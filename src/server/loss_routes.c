@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <server/accept.h>
+#include <server/admit.h>
 #include <server/call.h>
 #include <server/catalog_json.h>
 #include <server/json.h>
@@ -208,7 +209,7 @@ static loss_status store(struct request *q, struct computation *c, struct loss_e
     struct registry_add add;
     struct registry_tally tally;
     LOSS_TRY(losses_registry_add(q, &c->call, &c->answer, &tally, &add, err));
-    loss_status status = registry_add(q->server->registry, &add, q->arena, &c->answer.entry, err);
+    loss_status status = registry_add(q->registry, &add, q->arena, &c->answer.entry, err);
     q->times.store += stage_time(c);
     c->answer.has_entry = status == LOSS_OK;
     return status;
@@ -253,6 +254,9 @@ loss_status losses_compute_step(struct request *q, struct reply *r, struct loss_
     c->clock = machine_clock();
     if (c->stage == STAGE_DECODE) {
         LOSS_TRY(decode(q, c, err));
+        if (c->call.registry != NULL) {
+            LOSS_TRY(admit_scope(q, SCOPE_REGISTRY_WRITE, "/registry", err));
+        }
         if (loss_call_elements(&c->call.loss) > (size_t)q->server->conf->inline_elements) {
             q->next = NEXT_COMPUTE;
             return LOSS_OK;

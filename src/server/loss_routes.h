@@ -35,6 +35,7 @@ loss_status losses_openapi_step(struct request *q, struct reply *r, struct loss_
 #define LOSS_ROUTES                                                                                                    \
     {.method = "POST",                                                                                                 \
      .path = "/v1/losses/{loss}",                                                                                      \
+     .access = ACCESS_COMPUTE,                                                                                         \
      .query = losses_compute_query,                                                                                    \
      .body = BODY_STREAM,                                                                                              \
      .media = losses_compute_media,                                                                                    \
@@ -43,8 +44,16 @@ loss_status losses_openapi_step(struct request *q, struct reply *r, struct loss_
      .begin = losses_compute_begin,                                                                                    \
      .feed = losses_compute_feed,                                                                                      \
      .step = losses_compute_step},                                                                                     \
-        {.method = "GET", .path = "/v1/losses", .start = NEXT_HERE, .step = losses_list_step},                         \
-        {.method = "GET", .path = "/v1/losses/{loss}", .start = NEXT_HERE, .step = losses_show_step},                  \
-        {.method = "GET", .path = "/openapi.json", .start = NEXT_HERE, .step = losses_openapi_step},
+        {.method = "GET", .path = "/v1/losses", .access = ACCESS_DOCS, .start = NEXT_HERE, .step = losses_list_step},  \
+        {.method = "GET",                                                                                              \
+         .path = "/v1/losses/{loss}",                                                                                  \
+         .access = ACCESS_DOCS,                                                                                        \
+         .start = NEXT_HERE,                                                                                           \
+         .step = losses_show_step},                                                                                    \
+        {.method = "GET",                                                                                              \
+         .path = "/openapi.json",                                                                                      \
+         .access = ACCESS_DOCS,                                                                                        \
+         .start = NEXT_HERE,                                                                                           \
+         .step = losses_openapi_step},
 
 #endif

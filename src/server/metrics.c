@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <loss/loss.h>
+#include <server/auth.h>
 #include <server/routes.h>
 #include <server/server.h>
 
@@ -154,6 +155,14 @@ void metrics_of_loss(const struct metrics *m, size_t loss, struct metrics_loss *
                                  .last_ms = counted(&c->last_ms)};
 }
 
+static key_outcome key_outcome_of(int status)
+{
+    return status == 0    ? KEY_LEFT
+           : status < 400 ? KEY_ANSWERED_2XX
+           : status < 500 ? KEY_ANSWERED_4XX
+                          : KEY_ANSWERED_5XX;
+}
+
 void metrics_end(struct metrics *m, const struct request *q, int status, uint64_t bytes_out, int64_t total_us)
 {
     const int64_t times[N_PHASES] = {q->times.read, q->times.decode, q->times.compute, q->times.store, q->times.encode};
@@ -164,6 +173,10 @@ void metrics_end(struct metrics *m, const struct request *q, int status, uint64_
     count(&m->rows[loss], q->rows);
     if (q->loss != NULL && q->route != NULL && q->route->body == BODY_STREAM) {
         count_computed(&m->computed[loss], q, status, total_us);
+    }
+    if (q->key != NULL) {
+        count(&q->key->use->outcome[key_outcome_of(status)], 1);
+        count(&q->key->use->rows, q->rows);
     }
     count(&m->bytes_in, q->body_size);
     count(&m->bytes_out, bytes_out);
@@ -310,6 +323,41 @@ static void add_rows(struct text *t, struct metrics *m)
     }
 }
 
+static void add_outcomes(void *arg, const struct auth_use *use)
+{
+    static const char *const outcomes[N_KEY_OUTCOMES] = {"2xx", "4xx", "5xx", "499"};
+    for (size_t i = 0; i < N_KEY_OUTCOMES; i++) {
+        add(arg, "lossd_key_requests_total{key=\"%s\",status=\"%s\"} %" PRIu64 "\n", use->name, outcomes[i],
+            counted(&use->outcome[i]));
+    }
+}
+
+static void add_limited(void *arg, const struct auth_use *use)
+{
+    add(arg, "lossd_key_rate_limited_total{key=\"%s\"} %" PRIu64 "\n", use->name, counted(&use->limited));
+}
+
+static void add_key_rows(void *arg, const struct auth_use *use)
+{
+    add(arg, "lossd_key_rows_total{key=\"%s\"} %" PRIu64 "\n", use->name, counted(&use->rows));
+}
+
+static void add_keys(struct text *t, struct auth *auth)
+{
+    static const char *const reasons[N_AUTH_FAILURES] = {"missing", "unknown", "expired"};
+    add_head(t, "lossd_unauthorized_total", "counter", "Requests without a key that counts.");
+    for (size_t i = 0; i < N_AUTH_FAILURES; i++) {
+        add(t, "lossd_unauthorized_total{reason=\"%s\"} %" PRIu64 "\n", reasons[i], auth_failures(auth, i));
+    }
+    add_head(t, "lossd_key_requests_total", "counter",
+             "Requests of a key; 499 where the client left before the answer.");
+    auth_visit_uses(auth, add_outcomes, t);
+    add_head(t, "lossd_key_rate_limited_total", "counter", "Requests of a key that its rate limit refused.");
+    auth_visit_uses(auth, add_limited, t);
+    add_head(t, "lossd_key_rows_total", "counter", "Per-sample losses computed for a key.");
+    auth_visit_uses(auth, add_key_rows, t);
+}
+
 static double resident_bytes(void)
 {
     unsigned long total, resident = 0;
@@ -362,6 +410,9 @@ const char *metrics_text(const struct server *server, struct loss_arena *arena, 
     add_requests(&t, server->metrics);
     add_histograms(&t, server->metrics);
     add_rows(&t, server->metrics);
+    if (server->auth != NULL) {
+        add_keys(&t, server->auth);
+    }
     *size = t.size;
     return t.failed ? NULL : t.data;
 }

@@ -182,7 +182,7 @@ loss_status oip_ready_step(struct request *q, struct reply *r, struct loss_error
         q->next = NEXT_STORE;
         return LOSS_OK;
     }
-    LOSS_TRY(registry_ready(q->server->registry, err));
+    LOSS_TRY(registry_ready(q->server->registries, err));
     return answer_true(q, r, NULL, "ready", err);
 }
 

@@ -22,28 +22,33 @@ loss_status oip_stats_step(struct request *q, struct reply *r, struct loss_error
 loss_status oip_all_stats_step(struct request *q, struct reply *r, struct loss_error *err); /* of all */
 loss_status oip_index_step(struct request *q, struct reply *r, struct loss_error *err);
 
-#define OIP_GET(where, what)                                                                                           \
+#define OIP_GET(where, who, what)                                                                                      \
     {                                                                                                                  \
-        .method = "GET", .path = where, .start = NEXT_HERE, .step = what                                               \
+        .method = "GET", .path = where, .access = who, .start = NEXT_HERE, .step = what                                \
     }
 #define OIP_INFER(where)                                                                                               \
     {                                                                                                                  \
-        .method = "POST", .path = where, .body = BODY_STREAM, .media = oip_media, .start = NEXT_HERE,                  \
-        .begin = oip_infer_begin, .feed = oip_infer_feed, .step = oip_infer_step                                       \
+        .method = "POST", .path = where, .access = ACCESS_COMPUTE, .body = BODY_STREAM, .media = oip_media,            \
+        .start = NEXT_HERE, .begin = oip_infer_begin, .feed = oip_infer_feed, .step = oip_infer_step                   \
     }
 
 /* "stats" is no loss: its row stands before those of the models. */
 #define OIP_ROUTES                                                                                                     \
-    OIP_GET("/v2", oip_server_step), OIP_GET("/v2/", oip_server_step), OIP_GET("/v2/health/live", oip_live_step),      \
-        OIP_GET("/v2/health/ready", oip_ready_step), OIP_GET("/v2/models/stats", oip_all_stats_step),                  \
-        OIP_GET("/v2/models/{loss}", oip_model_step), OIP_GET("/v2/models/{loss}/versions/{version}", oip_model_step), \
-        OIP_GET("/v2/models/{loss}/ready", oip_model_ready_step),                                                      \
-        OIP_GET("/v2/models/{loss}/versions/{version}/ready", oip_model_ready_step),                                   \
-        OIP_GET("/v2/models/{loss}/stats", oip_stats_step),                                                            \
-        OIP_GET("/v2/models/{loss}/versions/{version}/stats", oip_stats_step), OIP_INFER("/v2/models/{loss}/infer"),   \
-        OIP_INFER("/v2/models/{loss}/versions/{version}/infer"),                                                       \
+    OIP_GET("/v2", ACCESS_DOCS, oip_server_step), OIP_GET("/v2/", ACCESS_DOCS, oip_server_step),                       \
+        OIP_GET("/v2/health/live", ACCESS_OPEN, oip_live_step),                                                        \
+        OIP_GET("/v2/health/ready", ACCESS_OPEN, oip_ready_step),                                                      \
+        OIP_GET("/v2/models/stats", ACCESS_METRICS, oip_all_stats_step),                                               \
+        OIP_GET("/v2/models/{loss}", ACCESS_DOCS, oip_model_step),                                                     \
+        OIP_GET("/v2/models/{loss}/versions/{version}", ACCESS_DOCS, oip_model_step),                                  \
+        OIP_GET("/v2/models/{loss}/ready", ACCESS_DOCS, oip_model_ready_step),                                         \
+        OIP_GET("/v2/models/{loss}/versions/{version}/ready", ACCESS_DOCS, oip_model_ready_step),                      \
+        OIP_GET("/v2/models/{loss}/stats", ACCESS_METRICS, oip_stats_step),                                            \
+        OIP_GET("/v2/models/{loss}/versions/{version}/stats", ACCESS_METRICS, oip_stats_step),                         \
+        OIP_INFER("/v2/models/{loss}/infer"), OIP_INFER("/v2/models/{loss}/versions/{version}/infer"),                 \
         {.method = "POST",                                                                                             \
          .path = "/v2/repository/index",                                                                               \
+         .access = ACCESS_DOCS,                                                                                        \
+                                                                                                                       \
          .body = BODY_SMALL,                                                                                           \
          .media = oip_media,                                                                                           \
          .start = NEXT_HERE,                                                                                           \

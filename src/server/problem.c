@@ -103,7 +103,10 @@ void reply_problem(struct request *q, struct reply *r, const struct loss_error *
     }
     r->status = loss_status_http(status);
     if (r->status == 429 || r->status == 503) {
-        reply_header(r, "Retry-After", "1");
+        const char *seconds = q->retry_after > 1 ? loss_arena_format(q->arena, "%u", q->retry_after) : "1";
+        reply_header(r, "Retry-After", seconds != NULL ? seconds : "1");
+    } else if (r->status == 401) {
+        reply_header(r, "WWW-Authenticate", "Bearer realm=\"lossd\"");
     } else if (status == LOSS_METHOD_NOT_ALLOWED) {
         const char *allow = routes_allow(q);
         reply_header(r, "Allow", allow != NULL ? allow : "OPTIONS");

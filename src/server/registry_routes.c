@@ -221,7 +221,7 @@ loss_status registry_index_step(struct request *q, struct reply *r, struct loss_
     const char *cursor, *next_cursor;
     LOSS_TRY(read_limit(q, &limit, err));
     LOSS_TRY(read_word(q, "cursor", &cursor, err));
-    STORE_TRY(q, registry_info_list(q->server->registry, limit, cursor, q->arena, &infos, &count, &next_cursor, err));
+    STORE_TRY(q, registry_info_list(q->registry, limit, cursor, q->arena, &infos, &count, &next_cursor, err));
 
     struct json_out o;
     json_out_init(&o, q->arena);
@@ -241,7 +241,7 @@ static loss_status answer_info(struct request *q, struct reply *r, const char *r
 {
     struct registry_info info;
     struct json_out o;
-    STORE_TRY(q, registry_info_get(q->server->registry, registry, q->arena, &info, err));
+    STORE_TRY(q, registry_info_get(q->registry, registry, q->arena, &info, err));
     json_out_init(&o, q->arena);
     registry_info_json(&o, &info);
     return answer(q, r, 200, &o, err);
@@ -269,7 +269,7 @@ loss_status registry_put_step(struct request *q, struct reply *r, struct loss_er
                          "ttl must be 1 to %lld seconds, got %.17g; leave it out for the server's own",
                          (long long)REGISTRY_TTL_MAX, ttl.number);
     }
-    STORE_TRY(q, registry_put(q->server->registry, registry, ttl.given ? (int64_t)ttl.number : 0, err));
+    STORE_TRY(q, registry_put(q->registry, registry, ttl.given ? (int64_t)ttl.number : 0, err));
     return answer_info(q, r, registry, err);
 }
 
@@ -285,7 +285,7 @@ loss_status registry_delete_step(struct request *q, struct reply *r, struct loss
     if (scope == NULL && step == REGISTRY_STEP_ALL && request_query(q, "step") != NULL) {
         scope = "";
     }
-    STORE_TRY(q, registry_remove(q->server->registry, registry, scope, step, &removed, err));
+    STORE_TRY(q, registry_remove(q->registry, registry, scope, step, &removed, err));
 
     struct json_out o;
     json_out_init(&o, q->arena);
@@ -346,7 +346,7 @@ static loss_status add_entry(struct request *q, struct reply *r, const char *col
     struct registry_add add;
     struct registry_entry entry;
     LOSS_TRY(read_add(q, collection, &add, err));
-    STORE_TRY(q, registry_add(q->server->registry, &add, q->arena, &entry, err));
+    STORE_TRY(q, registry_add(q->registry, &add, q->arena, &entry, err));
     return answer_entry(q, r, 201, &entry, err);
 }
 
@@ -372,7 +372,7 @@ static loss_status list_entries(struct request *q, struct reply *r, const char *
     LOSS_TRY(read_step(q, true, REGISTRY_STEP_LATEST, &query.step, err));
     LOSS_TRY(read_limit(q, &query.limit, err));
     LOSS_TRY(read_word(q, "cursor", &query.cursor, err));
-    STORE_TRY(q, registry_list(q->server->registry, &query, q->arena, &page, err));
+    STORE_TRY(q, registry_list(q->registry, &query, q->arena, &page, err));
 
     struct json_out o;
     json_out_init(&o, q->arena);
@@ -410,7 +410,7 @@ loss_status registry_entry_step(struct request *q, struct reply *r, struct loss_
     LOSS_TRY(read_registry(q, &query.registry, err));
     LOSS_TRY(read_segment(q, 4, "name", &query.name, err));
     LOSS_TRY(read_step(q, false, REGISTRY_STEP_LATEST, &query.step, err));
-    STORE_TRY(q, registry_list(q->server->registry, &query, q->arena, &page, err));
+    STORE_TRY(q, registry_list(q->registry, &query, q->arena, &page, err));
     if (page.count == 0) {
         return loss_fail(err, LOSS_NOT_FOUND, "", "there is no entry \"%.300s\" in %s of registry \"%.300s\"",
                          query.name, query.step == REGISTRY_STEP_LATEST ? "the latest step" : "that step",
@@ -427,7 +427,7 @@ static loss_status read_total(struct request *q, bool losses, bool regularizatio
     LOSS_TRY(read_registry(q, &query->registry, err));
     LOSS_TRY(read_word(q, "scope", &query->scope, err));
     LOSS_TRY(read_step(q, false, REGISTRY_STEP_LATEST, &query->step, err));
-    STORE_TRY(q, registry_total(q->server->registry, query, losses, regularization, total, count, err));
+    STORE_TRY(q, registry_total(q->registry, query, losses, regularization, total, count, err));
     return LOSS_OK;
 }
 

@@ -39,26 +39,26 @@ extern const char *const registry_scope_query[];
 extern const char *const registry_step_query[];
 extern const char *const registry_total_query[];
 
-#define REGISTRY_ROUTE(verb, where, names, kind, function)                                                             \
+#define REGISTRY_ROUTE(verb, where, who, names, kind, function)                                                        \
     {                                                                                                                  \
-        .method = verb, .path = "/v1/registries" where, .query = names, .body = kind, .start = NEXT_STORE,             \
-        .step = function                                                                                               \
+        .method = verb, .path = "/v1/registries" where, .access = ACCESS_REGISTRY_##who, .query = names, .body = kind, \
+        .start = NEXT_STORE, .step = function                                                                          \
     }
 
 #define REGISTRY_ROUTES                                                                                                \
-    REGISTRY_ROUTE("GET", "", registry_page_query, BODY_NONE, registry_index_step),                                    \
-        REGISTRY_ROUTE("GET", "/{registry}", NULL, BODY_NONE, registry_show_step),                                     \
-        REGISTRY_ROUTE("PUT", "/{registry}", NULL, BODY_SMALL, registry_put_step),                                     \
-        REGISTRY_ROUTE("DELETE", "/{registry}", registry_scope_query, BODY_NONE, registry_delete_step),                \
-        REGISTRY_ROUTE("POST", "/{registry}/losses", NULL, BODY_SMALL, registry_add_step),                             \
-        REGISTRY_ROUTE("GET", "/{registry}/losses", registry_list_query, BODY_NONE, registry_list_step),               \
-        REGISTRY_ROUTE("GET", "/{registry}/losses/{name}", registry_step_query, BODY_NONE, registry_entry_step),       \
-        REGISTRY_ROUTE("POST", "/{registry}/regularization_losses", NULL, BODY_SMALL,                                  \
+    REGISTRY_ROUTE("GET", "", READ, registry_page_query, BODY_NONE, registry_index_step),                              \
+        REGISTRY_ROUTE("GET", "/{registry}", READ, NULL, BODY_NONE, registry_show_step),                               \
+        REGISTRY_ROUTE("PUT", "/{registry}", WRITE, NULL, BODY_SMALL, registry_put_step),                              \
+        REGISTRY_ROUTE("DELETE", "/{registry}", WRITE, registry_scope_query, BODY_NONE, registry_delete_step),         \
+        REGISTRY_ROUTE("POST", "/{registry}/losses", WRITE, NULL, BODY_SMALL, registry_add_step),                      \
+        REGISTRY_ROUTE("GET", "/{registry}/losses", READ, registry_list_query, BODY_NONE, registry_list_step),         \
+        REGISTRY_ROUTE("GET", "/{registry}/losses/{name}", READ, registry_step_query, BODY_NONE, registry_entry_step), \
+        REGISTRY_ROUTE("POST", "/{registry}/regularization_losses", WRITE, NULL, BODY_SMALL,                           \
                        registry_add_regularization_step),                                                              \
-        REGISTRY_ROUTE("GET", "/{registry}/regularization_losses", registry_list_regularization_query, BODY_NONE,      \
-                       registry_list_regularization_step),                                                             \
-        REGISTRY_ROUTE("GET", "/{registry}/regularization_loss", registry_scope_query, BODY_NONE,                      \
+        REGISTRY_ROUTE("GET", "/{registry}/regularization_losses", READ, registry_list_regularization_query,           \
+                       BODY_NONE, registry_list_regularization_step),                                                  \
+        REGISTRY_ROUTE("GET", "/{registry}/regularization_loss", READ, registry_scope_query, BODY_NONE,                \
                        registry_total_regularization_step),                                                            \
-        REGISTRY_ROUTE("GET", "/{registry}/total_loss", registry_total_query, BODY_NONE, registry_total_step),
+        REGISTRY_ROUTE("GET", "/{registry}/total_loss", READ, registry_total_query, BODY_NONE, registry_total_step),
 
 #endif

@@ -55,7 +55,7 @@ static loss_status step_readyz(struct request *q, struct reply *r, struct loss_e
         q->next = NEXT_STORE;
         return LOSS_OK;
     }
-    LOSS_TRY(registry_ready(q->server->registry, err));
+    LOSS_TRY(registry_ready(q->server->registries, err));
     return answer_word(q, r, "ready", err);
 }
 
@@ -94,11 +94,12 @@ static loss_status step_index(struct request *q, struct reply *r, struct loss_er
     return answer_json(q, r, &o, err);
 }
 
-const struct route routes[] = {{.method = "GET", .path = "/", .start = NEXT_HERE, .step = step_index},
-                               {.method = "GET", .path = "/healthz", .start = NEXT_HERE, .step = step_healthz},
-                               {.method = "GET", .path = "/readyz", .start = NEXT_HERE, .step = step_readyz},
-                               {.method = "GET", .path = "/metrics", .start = NEXT_HERE, .step = step_metrics},
-                               LOSS_ROUTES EVALUATE_ROUTES REGISTRY_ROUTES OIP_ROUTES};
+const struct route routes[] = {
+    {.method = "GET", .path = "/", .access = ACCESS_DOCS, .start = NEXT_HERE, .step = step_index},
+    {.method = "GET", .path = "/healthz", .access = ACCESS_OPEN, .start = NEXT_HERE, .step = step_healthz},
+    {.method = "GET", .path = "/readyz", .access = ACCESS_OPEN, .start = NEXT_HERE, .step = step_readyz},
+    {.method = "GET", .path = "/metrics", .access = ACCESS_METRICS, .start = NEXT_HERE, .step = step_metrics},
+    LOSS_ROUTES EVALUATE_ROUTES REGISTRY_ROUTES OIP_ROUTES};
 const size_t n_routes = sizeof routes / sizeof routes[0];
 
 /* A name may be empty (its own route says what is wrong with it), but not at the end: /v1/losses/ is another path. */

@@ -15,6 +15,17 @@ typedef enum {
     BODY_STREAM, /* goes to feed as it arrives, up to --max-body */
 } route_body;
 
+/* Who may use a route where there are keys (--auth-file). */
+typedef enum {
+    ACCESS_UNSAID,  /* no row says so; a test sees to it */
+    ACCESS_OPEN,    /* everybody */
+    ACCESS_DOCS,    /* any key; everybody with --open-paths docs */
+    ACCESS_METRICS, /* the scope admin; everybody with --open-paths metrics */
+    ACCESS_COMPUTE, /* the scope of that name, and so on */
+    ACCESS_REGISTRY_READ,
+    ACCESS_REGISTRY_WRITE,
+} route_access;
+
 struct route {
     const char *method;       /* "GET" (HEAD comes with it), "POST", … */
     const char *path;         /* "/v1/losses/{loss}" */
@@ -22,6 +33,7 @@ struct route {
     const char *const *media; /* types that a body may have, NULL-terminated; NULL: application/json alone */
     const char *fields_media; /* with a body of this type the query may have any names: begin checks them; or NULL */
     route_body body;
+    route_access access;
     request_next start; /* where step runs first */
     /* BODY_STREAM: when the head is there (may look at headers), then each piece. Failing here answers early. */
     loss_status (*begin)(struct request *q, struct loss_error *err);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <loss/compute.h>
+#include <server/auth.h>
 #include <server/http.h>
 #include <server/listen.h>
 #include <server/log.h>
@@ -30,6 +31,7 @@ static void signals_init(sigset_t *set)
     sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a store that may not grow says so */
@@ -50,7 +52,7 @@ static void drain_wait(const sigset_t *set, int64_t ms, bool (*done)(void *), vo
 
     while (machine_clock() < end && !(done != NULL && done(arg))) {
         int again = signals_wait(set, DRAIN_POLL_MS);
-        if (again != 0) {
+        if (again != 0 && again != SIGHUP) {
             log_line(LOG_WARNING, "second signal: ending at once");
             _exit(128 + again);
         }
@@ -71,7 +73,7 @@ static void expire(void *arg)
     struct server *s = arg;
     struct loss_error err = {.status = LOSS_OK};
 
-    if (registry_expire(s->registry, &err) != LOSS_OK) {
+    if (registry_expire(s->registries, &err) != LOSS_OK) {
         log_line(LOG_WARNING, "cannot expire registries: %s", err.message);
     }
 }
@@ -85,8 +87,19 @@ static bool start_registry(struct server *s)
         .url = conf->store, .ttl_seconds = conf->registry_ttl, .idempotency_seconds = conf->idempotency_ttl};
     struct loss_error err = {.status = LOSS_OK};
 
-    if (registry_open(&options, &s->registry, &err) != LOSS_OK) {
+    if (registry_open(&options, &s->registries, &err) != LOSS_OK) {
         log_line(LOG_ERROR, "cannot open the store %s: %s", conf->store, err.message);
+        return false;
+    }
+    return true;
+}
+
+static bool start_auth(struct server *s)
+{
+    struct loss_error err = {.status = LOSS_OK};
+
+    if (s->conf->auth_file != NULL && auth_open(s->conf->auth_file, s->registries, &s->auth, &err) != LOSS_OK) {
+        log_line(LOG_ERROR, "--auth-file: %s", err.message);
         return false;
     }
     return true;
@@ -96,14 +109,14 @@ static bool start_registry(struct server *s)
 static void begin_commit(void *arg)
 {
     struct server *s = arg;
-    registry_group_begin(s->registry);
+    registry_group_begin(s->registries);
 }
 
 static void end_commit(void *arg)
 {
     struct server *s = arg;
     s->commit = (struct loss_error){.status = LOSS_OK};
-    (void)registry_group_end(s->registry, &s->commit);
+    (void)registry_group_end(s->registries, &s->commit);
 }
 
 static bool start_executors(struct server *s)
@@ -157,7 +170,7 @@ static struct http *start(struct server *s, struct listener *listener)
         return NULL;
     }
     s->url = listener->url;
-    if (start_executors(s) && start_registry(s)) {
+    if (start_executors(s) && start_registry(s) && start_auth(s)) {
         http = http_start(s, listener->fd);
         if (http == NULL) {
             log_line(LOG_ERROR, "cannot start the HTTP server");
@@ -176,8 +189,9 @@ static void announce(const struct server *s, const struct listener *listener)
              "lossd %s listening on %s (isa %s, %d compute and %d http threads, memory budget %lld MiB, store %s)",
              loss_version(), s->url, loss_isa(), (int)conf->threads, (int)conf->http_threads,
              (long long)(conf->memory_budget >> 20), conf->store);
-    if (!listener->loopback) {
-        log_line(LOG_WARNING, "%s can be reached from other machines, and there is no authentication", s->url);
+    if (!listener->loopback && s->auth == NULL) {
+        log_line(LOG_WARNING, "%s can be reached from other machines, and everybody may do everything (--auth-file)",
+                 s->url);
     }
 }
 
@@ -218,6 +232,18 @@ static bool drain(struct server *s, struct http *http, const sigset_t *signals)
     return answered;
 }
 
+/* SIGHUP: what cannot be read or does not do is left as it was. */
+static void reload(struct server *s)
+{
+    struct loss_error err = {.status = LOSS_OK};
+
+    if (s->auth == NULL) {
+        log_line(LOG_INFO, "SIGHUP: there is nothing to read again");
+    } else if (auth_reload(s->auth, &err) != LOSS_OK) {
+        log_line(LOG_ERROR, "SIGHUP: the keys stay as they were: %s", err.message);
+    }
+}
+
 static void serve(struct server *s, const sigset_t *signals)
 {
     int64_t next_expiry = machine_clock() + EXPIRE_SECONDS * INT64_C(1000000);
@@ -225,7 +251,10 @@ static void serve(struct server *s, const sigset_t *signals)
     for (;;) {
         int64_t left = (next_expiry - machine_clock()) / 1000;
         if (left > 0) {
-            if (signals_wait(signals, left) != 0) {
+            int signal = signals_wait(signals, left);
+            if (signal == SIGHUP) {
+                reload(s);
+            } else if (signal != 0) {
                 return;
             }
         } else {
@@ -257,7 +286,8 @@ int server_run(const struct conf *conf)
     }
     executor_free(s.compute);
     executor_free(s.store);
-    registry_close(s.registry);
+    auth_close(s.auth);
+    registry_close(s.registries);
     metrics_free(s.metrics);
     return ended_well ? 0 : 1;
 }

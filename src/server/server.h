@@ -17,8 +17,9 @@ struct server {
     const struct conf *conf;
     struct loss_budget budget;
     struct executor *compute, *store;
-    struct registry *registry;
-    struct loss_error commit; /* how the last group of store jobs ended; the store executor's own */
+    struct registry *registries; /* all namespaces; a request has its own (request->registry) */
+    struct auth *auth;           /* NULL: no keys */
+    struct loss_error commit;    /* how the last group of store jobs ended; the store executor's own */
     struct metrics *metrics;
     atomic_bool draining;
     const char *url; /* "http://127.0.0.1:8080", once listening */

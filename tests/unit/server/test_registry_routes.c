@@ -26,13 +26,13 @@ static int setup(void **state)
         .url = "memory", .idempotency_seconds = 60, .now_us = world_now, .now_arg = &c->world};
     c->world.now = 1700000000 * SECOND + 42;
     *state = c;
-    return registry_open(&options, &c->server.registry, &c->err) == LOSS_OK ? 0 : -1;
+    return registry_open(&options, &c->server.registries, &c->err) == LOSS_OK ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
     struct client *c = *state;
-    registry_close(c->server.registry);
+    registry_close(c->server.registries);
     loss_arena_free(c->world.arena);
     free(c);
     return 0;
@@ -48,6 +48,7 @@ static const char *call(struct client *c, const char *method, const char *target
     struct reply r = {0};
     struct request q = {.arena = c->world.arena,
                         .server = &c->server,
+                        .registry = c->server.registries,
                         .method = method,
                         .target = target,
                         .content_type = "application/json",
