@@ -443,8 +443,10 @@ static void test_axis__beyond_the_rank_is_refused(void **state)
         for (size_t i = 0; axis >= 0 && i < 3; i++) {
             struct batch b;
             batch_make(&b, desc, LOSS_FLOAT32, 2, shape, 80);
-            assert_int_equal(loss_call_set_number(&b.call, axis, beyond[i], NULL, &b.error), LOSS_OK);
-            CHECK(desc, loss_compute(&b.call, b.arena, &b.answer, &b.error) == LOSS_INVALID_PARAMETER);
+            /* an axis that no tensor has may be refused at once */
+            loss_status status = loss_call_set_number(&b.call, axis, beyond[i], NULL, &b.error);
+            status = status == LOSS_OK ? loss_compute(&b.call, b.arena, &b.answer, &b.error) : status;
+            CHECK(desc, status == LOSS_INVALID_PARAMETER);
             assert_string_equal(b.error.pointer, "/axis");
             batch_free(&b);
         }
