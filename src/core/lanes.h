@@ -63,4 +63,43 @@ VM_INLINE void lanes_load(const void *x, size_t first, size_t n, double pad, dou
     }
 }
 
+/* Add the product to the sum high + low, without error in the product (of float32 there is none) and with that of the
+ * sum in `low`. */
+VM_INLINE void lanes_add_product(double a, double b, double *high, double *low, bool wide)
+{
+    double product_error = 0, sum_error, product = wide ? vm_two_prod(a, b, &product_error) : a * b;
+    *high = vm_two_sum(*high, product, &sum_error);
+    *low += product_error + sum_error;
+}
+
+/* start + all of high + all of low, where the sum may cancel. */
+VM_INLINE double lanes_sum_from(double start, struct lanes high, struct lanes low)
+{
+    double sum = start, error = 0.0;
+    for (int l = 0; l < LANES; l++) {
+        double lost;
+        sum = vm_two_sum(sum, high.at[l], &lost);
+        error += lost + low.at[l];
+    }
+    /* beyond the range of the error terms the sum alone is right, or as infinite or NaN as it should be */
+    return error - error == 0.0 ? sum + error : lanes_sum(high) + start;
+}
+
+/* How much of a row of c is in the chunk that begins at `first`. */
+VM_INLINE size_t row_chunk(size_t c, size_t first)
+{
+    return c - first < ROW_CHUNK ? c - first : ROW_CHUNK;
+}
+
+/* Element i of a row of the call's dtype. */
+VM_INLINE const void *row_from(const void *x, size_t i, bool wide)
+{
+    return (const char *)x + i * (wide ? sizeof(double) : sizeof(float));
+}
+
+VM_INLINE void *row_place(void *x, size_t i, bool wide)
+{
+    return (char *)x + i * (wide ? sizeof(double) : sizeof(float));
+}
+
 #endif

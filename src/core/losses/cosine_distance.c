@@ -10,14 +10,6 @@
  */
 #include "lanes.h"
 
-/* Add the product to the sum high + low, without error in the product and with that of the sum in `low`. */
-VM_INLINE void add_product(double a, double b, double *high, double *low, bool wide)
-{
-    double product_error = 0, sum_error, product = wide ? vm_two_prod(a, b, &product_error) : a * b;
-    *high = vm_two_sum(*high, product, &sum_error);
-    *low += product_error + sum_error;
-}
-
 /* 1 - the dot product. It cancels for vectors that nearly agree, so it is carried in two doubles. */
 VM_INLINE double distance(const void *y, const void *p, size_t c, bool wide)
 {
@@ -29,18 +21,11 @@ VM_INLINE double distance(const void *y, const void *p, size_t c, bool wide)
         lanes_load(p, first, n, 0.0, b, wide);
         for (size_t i = 0; i < n; i += LANES) {
             for (int l = 0; l < LANES; l++) {
-                add_product(a[i + l], b[i + l], &high.at[l], &low.at[l], wide);
+                lanes_add_product(a[i + l], b[i + l], &high.at[l], &low.at[l], wide);
             }
         }
     }
-    double rest = -1.0, error = 0.0;
-    for (int l = 0; l < LANES; l++) {
-        double lost;
-        rest = vm_two_sum(rest, high.at[l], &lost);
-        error += lost + low.at[l];
-    }
-    /* beyond the range of the error terms the sum alone is right, or as infinite or NaN as it should be */
-    return error - error == 0.0 ? -(rest + error) : -(lanes_sum(high) - 1.0);
+    return -lanes_sum_from(-1.0, high, low);
 }
 
 VM_INLINE void gradient(void *grad, const void *other, const struct loss__block *b, bool wide)
