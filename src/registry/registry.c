@@ -35,16 +35,23 @@ static int64_t now(const struct registry *r)
     return r->now_us(r->now_arg);
 }
 
-static loss_status open_store(const char *url, bool read_only, struct store **out, struct loss_error *err)
+static loss_status open_store(const struct registry_options *options, struct store **out, struct loss_error *err)
 {
-    static const char sqlite[] = "sqlite:";
+    static const char sqlite[] = "sqlite:", redis[] = "redis:", tls[] = "rediss:";
+    const char *url = options->url;
+    char shown[128];
     if (strcmp(url, "memory") == 0) {
         return store_memory_open(out, err);
     }
     if (strncmp(url, sqlite, sizeof sqlite - 1) == 0 && url[sizeof sqlite - 1] != '\0') {
-        return store_sqlite_open(url + sizeof sqlite - 1, read_only, out, err);
+        return store_sqlite_open(url + sizeof sqlite - 1, options->read_only, out, err);
     }
-    return loss_fail(err, LOSS_INVALID_PARAMETER, "", "a store is \"memory\" or \"sqlite:PATH\", got \"%.200s\"", url);
+    if (strncmp(url, redis, sizeof redis - 1) == 0 || strncmp(url, tls, sizeof tls - 1) == 0) {
+        return store_redis_open(options, out, err);
+    }
+    return loss_fail(err, LOSS_INVALID_PARAMETER, "",
+                     "a store is \"memory\", \"sqlite:PATH\" or \"redis://...\", got \"%s\"",
+                     registry_url_shown(url, shown, sizeof shown));
 }
 
 loss_status registry_open(const struct registry_options *options, struct registry **out, struct loss_error *err)
@@ -53,7 +60,7 @@ loss_status registry_open(const struct registry_options *options, struct registr
     if (r == NULL) {
         return store_fail_memory(err);
     }
-    loss_status status = open_store(options->url, options->read_only, &r->store, err);
+    loss_status status = open_store(options, &r->store, err);
     if (status != LOSS_OK) {
         free(r);
         return status;
@@ -65,6 +72,26 @@ loss_status registry_open(const struct registry_options *options, struct registr
     r->now_arg = options->now_arg;
     *out = r;
     return LOSS_OK;
+}
+
+size_t registry_width(const struct registry *r)
+{
+    return r->store->width > 0 ? r->store->width : 1;
+}
+
+/* A password stands before the last @, behind the first colon after the scheme; without that colon, what is there may
+ * have been meant as one. */
+const char *registry_url_shown(const char *url, char *buf, size_t size)
+{
+    const char *at = strrchr(url, '@'), *scheme = strstr(url, "//");
+    const char *user = scheme != NULL ? scheme + 2 : url;
+    if (strncmp(url, "sqlite:", 7) == 0 || at == NULL || at < user) {
+        snprintf(buf, size, "%s", url);
+    } else {
+        size_t shown = user[strcspn(user, ":@")] == ':' ? strcspn(user, ":") : 0;
+        snprintf(buf, size, "%.*s%s%s", (int)(user - url) + (int)shown, url, shown > 0 ? ":***" : "***", at);
+    }
+    return buf;
 }
 
 bool registry_is_space(const char *name)
@@ -366,6 +393,7 @@ loss_status registry_list(struct registry *r, const struct registry_query *query
     struct stored stored;
     LOSS_TRY(range_of(query, &range, err));
     range.registry = stored_name(r, query->registry, &stored);
+    range.most = query->scope == NULL && query->limit != 0 ? query->limit + 1 : 0; /* one more tells of a next page */
     LOSS_TRY(scope_new(query->scope, &l.scope, err));
     loss_status status = r->store->ops->scan(r->store, &range, now(r), list_visit, &l, err);
     scope_free(l.scope);

@@ -32,17 +32,30 @@
 struct registry;
 
 struct registry_options {
-    const char *url;     /* "memory", "sqlite:PATH", later "redis://..." */
+    const char *url;     /* "memory", "sqlite:PATH", "redis://..." */
     int64_t ttl_seconds; /* of registries that set none; 0: for ever */
     int64_t idempotency_seconds;
     int64_t (*now_us)(void *); /* microseconds since 1970; NULL: the system clock (tests set their own) */
     void *now_arg;
+    /* For a store behind a network; 0: the fallback below. */
+    size_t connections; /* at once */
+    int64_t connect_seconds, command_seconds;
+    void (*warn)(void *arg, const char *message); /* what its operator should know; any thread; NULL: nobody is told */
+    void *warn_arg;
     bool read_only; /* beside a server that has the store open: writes nothing, makes nothing */
 };
+
+#define REGISTRY_CONNECTIONS 16
+#define REGISTRY_CONNECT_SECONDS 1
+#define REGISTRY_COMMAND_SECONDS 5
 
 /* err  LOSS_STORE_UNAVAILABLE, LOSS_INVALID_PARAMETER (no such kind of store) */
 loss_status registry_open(const struct registry_options *options, struct registry **out, struct loss_error *err);
 void registry_close(struct registry *r); /* NULL is fine */
+/* How many calls the store can serve at once: more threads only wait for each other. At least 1. */
+size_t registry_width(const struct registry *r);
+/* The store's URL for a log: without the password that may be in it. Returns buf. */
+const char *registry_url_shown(const char *url, char *buf, size_t size);
 
 /* A namespace: its registries and idempotency keys are apart from those of every other one, so that under the same names
  * neither can be read, changed, listed or told to be there. *out takes every call that is about registries, is closed

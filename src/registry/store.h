@@ -21,6 +21,7 @@ struct store {
     const struct store_ops *ops;
     int64_t ttl;      /* microseconds; of registries that set none; 0: for ever */
     int64_t key_life; /* microseconds that an idempotency key is kept */
+    size_t width;     /* calls that it serves at once; 0: one after the other */
 };
 
 /* Which entries, in the order of adding. */
@@ -30,6 +31,7 @@ struct store_range {
     const char *name;       /* NULL: every one */
     int64_t step;           /* or REGISTRY_STEP_LATEST, REGISTRY_STEP_ALL */
     uint64_t after;         /* only entries of a higher order; 0: from the start */
+    size_t most;            /* the visitor looks at no more than so many; 0: it is not known at how many */
 };
 
 typedef registry_visit store_visit;
@@ -85,6 +87,9 @@ struct store_ops {
  * err  LOSS_STORE_UNAVAILABLE with the reason, LOSS_OVERLOADED */
 loss_status store_sqlite_open(const char *path, bool read_only, struct store **out, struct loss_error *err);
 loss_status store_memory_open(struct store **out, struct loss_error *err);
+/* options->url is redis://...; where Redis cannot be reached now, the store is away until it can.
+ * err  LOSS_INVALID_PARAMETER (the URL), LOSS_STORE_UNAVAILABLE (what is there will not do), LOSS_OVERLOADED */
+loss_status store_redis_open(const struct registry_options *options, struct store **out, struct loss_error *err);
 
 /* What every store needs (store.c). */
 

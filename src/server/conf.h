@@ -29,6 +29,7 @@ struct conf {
     int64_t connection_limit, connection_timeout;
     int64_t drain_delay, drain_timeout;
     int64_t registry_ttl, idempotency_ttl;
+    int64_t store_connections, store_connect_timeout, store_timeout;
     int64_t log_format, log_level, isa, port;
     int64_t open_paths;             /* CONF_OPEN_... */
     char listen_at[320];            /* behind `listen` where --port was given */

@@ -22,6 +22,7 @@
 
 #define EXPIRE_SECONDS 60
 #define DRAIN_POLL_MS 10
+#define SHOWN_MAX 512   /* of a store's URL in a line */
 #define ABANDON_MS 5000 /* for calls to notice that they are cancelled */
 
 /* --- signals, which all threads block and the main thread fetches --- */
@@ -80,15 +81,28 @@ static void expire(void *arg)
 
 /* --- start --- */
 
+static void warn_of_store(void *unused, const char *message)
+{
+    (void)unused;
+    log_line(LOG_WARNING, "%s", message);
+}
+
 static bool start_registry(struct server *s)
 {
     const struct conf *conf = s->conf;
-    const struct registry_options options = {
-        .url = conf->store, .ttl_seconds = conf->registry_ttl, .idempotency_seconds = conf->idempotency_ttl};
+    const struct registry_options options = {.url = conf->store,
+                                             .ttl_seconds = conf->registry_ttl,
+                                             .idempotency_seconds = conf->idempotency_ttl,
+                                             .connections = (size_t)conf->store_connections,
+                                             .connect_seconds = conf->store_connect_timeout,
+                                             .command_seconds = conf->store_timeout,
+                                             .warn = warn_of_store};
     struct loss_error err = {.status = LOSS_OK};
+    char shown[SHOWN_MAX];
 
     if (registry_open(&options, &s->registries, &err) != LOSS_OK) {
-        log_line(LOG_ERROR, "cannot open the store %s: %s", conf->store, err.message);
+        log_line(LOG_ERROR, "cannot open the store %s: %s", registry_url_shown(conf->store, shown, sizeof shown),
+                 err.message);
         return false;
     }
     return true;
@@ -105,7 +119,8 @@ static bool start_auth(struct server *s)
     return true;
 }
 
-/* What the store executor found waiting shares one commit. */
+/* What the store executor found waiting shares one commit; where several threads may wait for the store, it is the
+ * store that makes one of what arrives together. */
 static void begin_commit(void *arg)
 {
     struct server *s = arg;
@@ -124,10 +139,12 @@ static bool start_executors(struct server *s)
     const struct conf *conf = s->conf;
 
     const struct executor_group commit = {.begin = begin_commit, .end = end_commit, .arg = s};
+    size_t width = registry_width(s->registries);
 
     s->metrics = metrics_new();
     s->compute = executor_new("compute", 1, (size_t)conf->queue_jobs, (size_t)conf->queue_bytes, NULL);
-    s->store = executor_new("store", 1, (size_t)conf->queue_jobs, (size_t)conf->queue_bytes, &commit);
+    s->store =
+        executor_new("store", width, (size_t)conf->queue_jobs, (size_t)conf->queue_bytes, width == 1 ? &commit : NULL);
     if (s->metrics == NULL || s->compute == NULL || s->store == NULL ||
         !executor_submit(s->compute, size_team, NULL, s, 0)) {
         log_line(LOG_ERROR, "cannot start: no memory or no threads");
@@ -170,7 +187,7 @@ static struct http *start(struct server *s, struct listener *listener)
         return NULL;
     }
     s->url = listener->url;
-    if (start_executors(s) && start_registry(s) && start_auth(s)) {
+    if (start_registry(s) && start_executors(s) && start_auth(s)) {
         http = http_start(s, listener->fd);
         if (http == NULL) {
             log_line(LOG_ERROR, "cannot start the HTTP server");
@@ -184,11 +201,12 @@ static struct http *start(struct server *s, struct listener *listener)
 static void announce(const struct server *s, const struct listener *listener)
 {
     const struct conf *conf = s->conf;
+    char shown[SHOWN_MAX];
 
     log_line(LOG_INFO,
              "lossd %s listening on %s (isa %s, %d compute and %d http threads, memory budget %lld MiB, store %s)",
              loss_version(), s->url, loss_isa(), (int)conf->threads, (int)conf->http_threads,
-             (long long)(conf->memory_budget >> 20), conf->store);
+             (long long)(conf->memory_budget >> 20), registry_url_shown(conf->store, shown, sizeof shown));
     if (!listener->loopback && s->auth == NULL) {
         log_line(LOG_WARNING, "%s can be reached from other machines, and everybody may do everything (--auth-file)",
                  s->url);

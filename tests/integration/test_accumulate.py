@@ -10,6 +10,7 @@ import tempfile
 import unittest
 
 from lossd_server import lossd
+from redis_server import Redis
 from wire import Wire, head, post
 
 PROGRAM = None
@@ -47,12 +48,13 @@ class Accumulate(unittest.TestCase):
         self.addCleanup(self.folder.cleanup)
 
     def servers(self):
-        for store in ("memory", f"sqlite:{self.folder.name}/losses.db"):
-            with lossd(PROGRAM, "--store", store) as (url, _):
-                self.url = url
-                wire = Wire(url)
-                yield store.partition(":")[0], wire
-                wire.close()
+        with Redis(self.folder.name) as redis:
+            for store in ("memory", f"sqlite:{self.folder.name}/losses.db", redis.url):
+                with lossd(PROGRAM, "--store", store) as (url, _):
+                    self.url = url
+                    wire = Wire(url)
+                    yield store.partition(":")[0], wire
+                    wire.close()
 
     def ask(self, wire, rows, key=None, loss="sparse_softmax_cross_entropy", **fields):
         lines = [] if key is None else [f"Idempotency-Key: {key}"]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * registry_world.h - a registry of either kind with a clock of its own, for tests that must hold for every store.
+ * registry_world.h - a registry of any kind with a clock of its own, for tests that must hold for every store.
  *
  * A test listed with ON_EACH_STORE runs once a kind; its state is a struct world.
  */
@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include <registry/registry.h>
+#include <support/redis_server.h>
 
 #define WORLD_KEY_SECONDS 86400
 #define SECOND INT64_C(1000000)
@@ -76,6 +77,8 @@ static inline int world_setup(void **state)
     snprintf(w->path, sizeof w->path, "%s/registry.db", w->directory);
     if (strcmp(w->kind, "memory") == 0) {
         strcpy(w->url, "memory");
+    } else if (strcmp(w->kind, "redis") == 0) {
+        snprintf(w->url, sizeof w->url, "redis://127.0.0.1:%d/0", redis_shared());
     } else {
         snprintf(w->url, sizeof w->url, "sqlite:%s", w->path);
     }
@@ -104,7 +107,7 @@ static inline int world_teardown(void **state)
     {                                                                                                                  \
 #test " (" kind ")", test, world_setup, world_teardown, (void *)(uintptr_t)(kind)                              \
     }
-#define ON_EACH_STORE(test) ON_STORE(test, "memory"), ON_STORE(test, "sqlite")
+#define ON_EACH_STORE(test) ON_STORE(test, "memory"), ON_STORE(test, "sqlite"), ON_STORE(test, "redis")
 
 /* Add by hand; the entry, which must come about. */
 static inline struct registry_entry world_add_to(struct world *w, const char *registry, const char *name,
