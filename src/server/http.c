@@ -35,6 +35,7 @@
 
 #define REPLY_BLOCK (32 << 10)
 #define SMALL_BODY (1 << 20)
+#define LARGE_BODY (256 << 10)
 #define MAX_HEADERS 100
 #define MAX_HEAD (16 << 10)
 #define PEEK_US 5000 /* between looks at whether the client is still there */
@@ -609,6 +610,13 @@ static void answer_options(struct exchange *x)
     reply_header(&x->reply, "Allow", allow);
 }
 
+/* What is left to do at the end of a large body takes milliseconds, which small calls on this thread would wait. */
+static request_next first_place(const struct request *q)
+{
+    bool large = q->route->body == BODY_STREAM && q->body_size > LARGE_BODY;
+    return large && q->route->start == NEXT_HERE ? NEXT_COMPUTE : q->route->start;
+}
+
 static void end_body(struct exchange *x)
 {
     struct request *q = &x->request;
@@ -622,7 +630,7 @@ static void end_body(struct exchange *x)
     q->body = x->collected != NULL ? x->collected : "";
     x->phase = PHASE_STEPS;
     if (q->route != NULL) {
-        q->next = q->route->start;
+        q->next = first_place(q);
     } else {
         answer_options(x);
         q->next = NEXT_DONE;

@@ -7,6 +7,7 @@
 #include "json_state.h"
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -226,24 +227,25 @@ bool scan_add_element(struct json_scan *s, double v, float f, unsigned flags)
     return true;
 }
 
-/* Index of the first finite number whose float is infinite; count: none. */
-static size_t first_beyond_float(const struct loss_tensor *t, const struct tie *ties, size_t n_ties)
+/* Index of the first of n numbers, number `at` of the tensor and those behind, that is finite and whose float is not;
+ * n: none. `ties` are those not before `at`. */
+static size_t first_beyond_float(const double *v, size_t n, size_t at, const struct tie *ties, size_t n_ties)
 {
-    const double *v = t->data;
-    for (size_t i = 0, k = 0; i < t->count; i++) {
+    for (size_t i = 0, k = 0; i < n; i++) {
         float f = (float)v[i];
-        if (k < n_ties && ties[k].index == i) {
+        if (k < n_ties && ties[k].index == at + i) {
             f = ties[k++].value;
         }
         if (isinf(f) && !isinf(v[i])) {
             return i;
         }
     }
-    return t->count;
+    return n;
 }
 
-/* By way of small arrays: floats written over doubles not yet read would be at the compiler's mercy. */
-static void narrow_in_place(void *data, size_t n)
+/* Doubles to floats in the same memory, up to the first that is beyond them: its index, and *beyond; or n. By way of
+ * small arrays: floats written over doubles not yet read would be at the compiler's mercy. */
+static size_t narrow_in_place(void *data, size_t n, const struct tie *ties, size_t n_ties, double *beyond)
 {
     enum { BLOCK = 256 };
     double from[BLOCK];
@@ -251,12 +253,23 @@ static void narrow_in_place(void *data, size_t n)
     unsigned char *bytes = data;
     for (size_t i = 0; i < n; i += BLOCK) {
         const size_t m = n - i < BLOCK ? n - i : BLOCK;
+        unsigned suspects = 0;
+        for (; n_ties > 0 && ties->index < i; n_ties--) {
+            ties++;
+        }
         memcpy(from, bytes + i * sizeof *from, m * sizeof *from);
         for (size_t j = 0; j < m; j++) {
             to[j] = (float)from[j];
+            suspects |= !(fabsf(to[j]) < FLT_MAX); /* ties decide about the largest of all */
+        }
+        const size_t bad = suspects != 0 ? first_beyond_float(from, m, i, ties, n_ties) : m;
+        if (bad < m) {
+            *beyond = from[bad];
+            return i + bad;
         }
         memcpy(bytes + i * sizeof *to, to, m * sizeof *to);
     }
+    return n;
 }
 
 loss_status json_value_narrow(struct json_scan *s, size_t i, struct loss_error *err)
@@ -268,15 +281,15 @@ loss_status json_value_narrow(struct json_scan *s, size_t i, struct loss_error *
     if (t->dtype == LOSS_FLOAT32) {
         return LOSS_OK;
     }
-    const size_t bad = first_beyond_float(t, ties, slot->n_ties);
+    double beyond = 0;
+    const size_t bad = narrow_in_place(t->data, t->count, ties, slot->n_ties, &beyond);
     if (bad < t->count) {
         char pointer[MAX_POINTER];
         loss_tensor_pointer(t, bad, pointer, sizeof pointer);
         char text[NUMBER_PRINT_MAX];
         return loss_fail(err, LOSS_NUMBER_OUT_OF_RANGE, pointer, "%.*s is beyond the largest float32",
-                         (int)number_print_f64(text, loss_tensor_at(t, bad)), text);
+                         (int)number_print_f64(text, beyond), text);
     }
-    narrow_in_place(t->data, t->count);
     for (size_t k = 0; k < slot->n_ties; k++) {
         memcpy((float *)t->data + ties[k].index, &ties[k].value, sizeof(float));
     }

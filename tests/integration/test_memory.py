@@ -12,7 +12,7 @@ import urllib.request
 
 from lossd_server import lossd
 
-ROWS, CLASSES = 2048, 1000
+ROWS, CLASSES = 3072, 1000
 TENSOR_BYTES = ROWS * CLASSES * 4 + ROWS * 8
 GRADIENT_BYTES = ROWS * CLASSES * 4
 KNOWN, UNKNOWN = 1.1, 2.1  # times tensors and answer arrays, where dtype stands before the tensors and where it does not
