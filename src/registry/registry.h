@@ -45,7 +45,7 @@ struct registry_options {
     bool read_only; /* beside a server that has the store open: writes nothing, makes nothing */
 };
 
-#define REGISTRY_CONNECTIONS 16
+#define REGISTRY_CONNECTIONS 64
 #define REGISTRY_CONNECT_SECONDS 1
 #define REGISTRY_COMMAND_SECONDS 5
 

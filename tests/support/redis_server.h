@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +95,8 @@ static inline bool redis_start(struct redis_server *s, const char *const *option
         redis_exec(s, options);
     }
     for (int i = 0; i < 1500; i++) {
-        if (redis_say(s->port, "PING\r\n", answer, sizeof answer) && answer[0] != '-') {
+        if (redis_say(s->port, "PING\r\n", answer, sizeof answer) &&
+            (answer[0] == '+' || strncmp(answer, "-NOAUTH", 7) == 0)) {
             return true;
         }
         if (waitpid(s->pid, NULL, WNOHANG) == s->pid) {

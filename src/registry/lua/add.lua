@@ -112,15 +112,17 @@ local function plan_one(i)
   return plan_new(plan, step, name, head, tail, tally)
 end
 
--- The first write of each registry is one that Redis refuses where its memory is full: then nothing is half done.
 local function write_registry(plan)
   if plan.over then
     drop(plan.base)
   end
-  redis.call('HSET', plan.base, 'updated', whole(now))
   if plan.fresh then
-    redis.call('HSET', plan.base, 'ttl', '0', 'last', '0')
+    redis.call('HSET', plan.base, 'ttl', '0', 'updated', whole(now), 'last', plan.last)
     redis.call('ZADD', index, 0, plan.registry)
+  elseif plan.last then
+    redis.call('HSET', plan.base, 'updated', whole(now), 'last', plan.last)
+  else
+    redis.call('HSET', plan.base, 'updated', whole(now))
   end
   for key, number in pairs(plan.next) do
     redis.call('HSET', plan.base .. ':x', key, number)
@@ -139,7 +141,6 @@ local function write_entry(entry)
   redis.call('ZADD', base .. ':a', order, order)
   redis.call('ZADD', base .. ':s', 0, place(step, order))
   redis.call('HINCRBY', base .. ':c', step, 1)
-  redis.call('HSET', base, 'last', order)
   if entry.tally ~= '' then
     redis.call('HSET', base .. ':t', order, entry.tally)
   end
@@ -167,15 +168,17 @@ for i = 1, n do
   end
   results[i] = result
 end
+-- The first write of all is one that Redis refuses where its memory is full: then nothing is half done.
+local before = #added > 0 and redis.call('INCRBY', counter, #added) - #added
+for i, entry in ipairs(added) do
+  entry.order = whole(before + i)
+  entry.plan.last = entry.order
+end
 for _, plan in pairs(plans) do
   write_registry(plan)
 end
-if #added > 0 then
-  local last = redis.call('INCRBY', counter, #added)
-  for i, entry in ipairs(added) do
-    entry.order = whole(last - #added + i)
-    write_entry(entry)
-  end
+for _, entry in ipairs(added) do
+  write_entry(entry)
 end
 local answer = {'ok'}
 for _, result in ipairs(results) do
