@@ -12,12 +12,14 @@
 #include <registry/registry.h>
 #include <registry/scope.h>
 
-/* PCRE2 does not tell how many steps a match took, only whether it stayed within a limit. So each name is first
- * tried with a limit that ordinary expressions keep; the few that need more are tried again with a generous one,
- * and how many may do so in one call is limited too. A hundred thousand steps are about a millisecond. */
-#define STEPS_FIRST 1000
-#define STEPS_MOST 100000
-#define COSTLY_NAMES 100
+/* PCRE2 does not tell how many steps a match took, only whether it stayed within a limit. So each name is tried with
+ * limits that double, and all that were tried count. Each name may take steps by its length; what is beyond comes out
+ * of a store for the whole call. A step takes 10 to 100 ns: that is some microseconds a name, as a list of any length
+ * must have, and at most 10 ms beyond. It is counted in steps, not in time, so that the same call has the same answer
+ * on every machine. */
+#define STEPS_FIRST 64
+#define STEPS_OF_NAME(bytes) (100 + 4 * (int64_t)(bytes))
+#define STEPS_BEYOND 100000
 #define DEPTH_MOST 20000
 #define HEAP_MOST_KIB 4096
 
@@ -27,7 +29,7 @@ struct scope {
     pcre2_code *code;
     pcre2_match_data *match;
     pcre2_match_context *limits;
-    int costly; /* names that needed more than STEPS_FIRST */
+    int64_t beyond; /* steps that are left for names that need more than their own */
 };
 
 /* An expression as PCRE2 shall see it, and where its bytes were before: Python reads {,n} as {0,n}, PCRE2 as text. */
@@ -136,6 +138,7 @@ loss_status scope_new(const char *expression, struct scope **out, struct loss_er
         status = loss_fail(err, LOSS_OVERLOADED, "", "out of memory");
         goto out;
     }
+    s->beyond = STEPS_BEYOND;
     pcre2_set_depth_limit(s->limits, DEPTH_MOST);
     pcre2_set_heap_limit(s->limits, HEAP_MOST_KIB);
     *out = s;
@@ -156,19 +159,24 @@ void scope_free(struct scope *s)
     }
 }
 
-static int try_match(struct scope *s, const char *subject, size_t n, uint32_t steps)
+static int try_match(struct scope *s, const char *subject, size_t n)
 {
-    pcre2_set_match_limit(s->limits, steps);
-    return pcre2_match(s->code, (PCRE2_SPTR)subject, n, 0, 0, s->match, s->limits);
+    int64_t own = STEPS_OF_NAME(n), left = own + s->beyond, steps = STEPS_FIRST, spent = 0;
+    int rc;
+    do {
+        steps = steps < left - spent ? steps : left - spent;
+        pcre2_set_match_limit(s->limits, (uint32_t)steps);
+        rc = pcre2_match(s->code, (PCRE2_SPTR)subject, n, 0, 0, s->match, s->limits);
+        spent += steps;
+        steps *= 2;
+    } while (rc == PCRE2_ERROR_MATCHLIMIT && spent < left);
+    s->beyond -= spent > own ? spent - own : 0;
+    return rc;
 }
 
 static loss_status match(struct scope *s, const char *subject, size_t n, bool *matches, struct loss_error *err)
 {
-    int rc = try_match(s, subject, n, STEPS_FIRST);
-    if (rc == PCRE2_ERROR_MATCHLIMIT && s->costly < COSTLY_NAMES) {
-        s->costly++;
-        rc = try_match(s, subject, n, STEPS_MOST);
-    }
+    int rc = try_match(s, subject, n);
     if (rc >= 0 || rc == PCRE2_ERROR_NOMATCH) {
         *matches = rc >= 0; /* 0: more groups than the match data holds */
         return LOSS_OK;

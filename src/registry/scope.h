@@ -2,8 +2,8 @@
  *
  * scope.h - the regular expression that picks entries by name, as Python's re.match(scope, name) does.
  *
- * An expression is compiled once a call and may be used by one thread at a time. However it is written, it costs a
- * bounded number of steps a name and a bounded number a call: one that needs more is an error, not a stall.
+ * An expression is compiled once a call and may be used by one thread at a time. However it is written, it costs
+ * some steps a byte of the names it looks at and a bounded number beyond: one that needs more is an error, not a stall.
  *
  * Expressions are PCRE2's, which Python's are nearly a subset of; `{,n}` is read as Python does. What differs:
  *   - PCRE2 takes more than Python: \p{..}, \h, \X, (?<name>..), (?R), [[:alpha:]], (?i) in mid-expression;
