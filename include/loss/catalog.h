@@ -114,6 +114,8 @@ struct loss_desc {
     const char *summary;              /* one sentence */
     const char *formula;              /* one line, plain text */
     const char *source;               /* where the definition comes from */
+    const char *edges;                /* what happens at the borders of the domain: sentences */
+    const char *elsewhere;            /* how to get the number of torch, Keras, optax, ...: sentences */
     const char *example;              /* a good request body */
     const struct loss_alias *aliases; /* or NULL */
     struct loss_input inputs[LOSS_MAX_INPUTS + 1];

@@ -30,7 +30,7 @@ static int print_json(const struct loss_desc *desc)
     struct json_out o;
     json_out_init(&o, arena);
     if (desc == NULL) {
-        catalog_json_list(&o);
+        catalog_json_list(&o, NULL, NULL);
     } else {
         catalog_json_loss(&o, desc);
     }

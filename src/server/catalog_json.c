@@ -7,6 +7,7 @@
 #include <float.h>
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
 const char *catalog_kind_name(loss_kind kind)
 {
@@ -264,18 +265,58 @@ void catalog_json_loss(struct json_out *o, const struct loss_desc *desc)
     json_out_u64(o, (uint64_t)desc->ulp);
     json_out_close(o, '}');
     write_string(o, "source", desc->source);
+    write_string(o, "edge_cases", desc->edges);
+    write_string(o, "elsewhere", desc->elsewhere);
     json_out_key(o, "example");
     json_out_raw(o, desc->example, strlen(desc->example));
     json_out_close(o, '}');
 }
 
-void catalog_json_list(struct json_out *o)
+static bool contains(const char *text, const char *word, size_t n)
+{
+    for (; *text != '\0'; text++) {
+        if (strncasecmp(text, word, n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool speaks_of(const struct loss_desc *desc, const char *word, size_t n)
+{
+    if (contains(desc->name, word, n) || contains(desc->summary, word, n)) {
+        return true;
+    }
+    for (const struct loss_alias *alias = desc->aliases; alias != NULL && alias->name != NULL; alias++) {
+        if (contains(alias->name, word, n)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool speaks_of_all(const struct loss_desc *desc, const char *words)
+{
+    for (size_t n; *(words += strspn(words, " ")) != '\0'; words += n) {
+        n = strcspn(words, " ");
+        if (!speaks_of(desc, words, n)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void catalog_json_list(struct json_out *o, const char *kind, const char *words)
 {
     json_out_open(o, '{');
     json_out_key(o, "losses");
     json_out_open(o, '[');
     for (size_t i = 0; i < loss_catalog_count(); i++) {
-        catalog_json_loss(o, loss_catalog_at(i));
+        const struct loss_desc *desc = loss_catalog_at(i);
+        if ((kind == NULL || strcmp(catalog_kind_name(desc->kind), kind) == 0) &&
+            (words == NULL || speaks_of_all(desc, words))) {
+            catalog_json_loss(o, desc);
+        }
     }
     json_out_close(o, ']');
     json_out_close(o, '}');

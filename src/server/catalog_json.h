@@ -10,8 +10,9 @@
 
 /* One loss: an object. */
 void catalog_json_loss(struct json_out *o, const struct loss_desc *desc);
-/* {"losses": [...]}, all of them. */
-void catalog_json_list(struct json_out *o);
+/* {"losses": [...]}: those of `kind` (NULL: any) that have each word of `words` (NULL: none) in their name, an alias or
+ * their summary, in either case. */
+void catalog_json_list(struct json_out *o, const char *kind, const char *words);
 
 /* The words of the catalog, for other texts. */
 const char *catalog_kind_name(loss_kind kind);             /* "elementwise" */

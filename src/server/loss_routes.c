@@ -26,6 +26,7 @@
 
 #define SEGMENT_LOSS 2 /* /v1/losses/{loss}, /v2/models/{loss} */
 
+const char *const losses_list_query[] = {"kind", "q", NULL};
 const char *const losses_compute_query[] = {"dtype", "nonfinite", "strict", NULL};
 const char *const losses_compute_media[] = {"application/json", SAFETENSORS_MEDIA, NULL};
 
@@ -284,11 +285,32 @@ static loss_status answer_text(struct request *q, struct reply *r, const char *t
     return LOSS_OK;
 }
 
+static loss_status check_kind(const char *kind, struct loss_error *err)
+{
+    char known[128] = "", clip[CALL_CLIP];
+    for (loss_kind k = LOSS_ELEMENTWISE; k <= LOSS_WHOLE; k++) {
+        if (strcmp(kind, catalog_kind_name(k)) == 0) {
+            return LOSS_OK;
+        }
+        size_t n = strlen(known);
+        snprintf(known + n, sizeof known - n, "%s%s", n > 0 ? ", " : "", catalog_kind_name(k));
+    }
+    return loss_fail_parameter(err, LOSS_INVALID_PARAMETER, "kind", "expected one of %s, got \"%s\"", known,
+                               call_clip(kind, clip));
+}
+
 loss_status losses_list_step(struct request *q, struct reply *r, struct loss_error *err)
 {
     struct json_out o;
+    const char *kind = request_query(q, "kind"), *words = request_query(q, "q");
+    if (kind != NULL) {
+        LOSS_TRY(check_kind(kind, err));
+    }
+    if (words != NULL && words[0] == '\0') {
+        return loss_fail_parameter(err, LOSS_INVALID_PARAMETER, "q", "expected words to look for, got nothing");
+    }
     json_out_init(&o, q->arena);
-    catalog_json_list(&o);
+    catalog_json_list(&o, kind, words);
     return o.failed ? loss_no_memory(err, "this request") : answer_text(q, r, o.data, o.size);
 }
 

@@ -28,6 +28,7 @@ loss_status losses_compute_begin(struct request *q, struct loss_error *err);
 loss_status losses_compute_feed(struct request *q, const char *bytes, size_t n, struct loss_error *err);
 loss_status losses_compute_step(struct request *q, struct reply *r, struct loss_error *err);
 
+extern const char *const losses_list_query[];                                                /* kind, q */
 loss_status losses_list_step(struct request *q, struct reply *r, struct loss_error *err);    /* GET /v1/losses */
 loss_status losses_show_step(struct request *q, struct reply *r, struct loss_error *err);    /* GET /v1/losses/{loss} */
 loss_status losses_openapi_step(struct request *q, struct reply *r, struct loss_error *err); /* GET /openapi.json */
@@ -44,7 +45,12 @@ loss_status losses_openapi_step(struct request *q, struct reply *r, struct loss_
      .begin = losses_compute_begin,                                                                                    \
      .feed = losses_compute_feed,                                                                                      \
      .step = losses_compute_step},                                                                                     \
-        {.method = "GET", .path = "/v1/losses", .access = ACCESS_DOCS, .start = NEXT_HERE, .step = losses_list_step},  \
+        {.method = "GET",                                                                                              \
+         .path = "/v1/losses",                                                                                         \
+         .query = losses_list_query,                                                                                   \
+         .access = ACCESS_DOCS,                                                                                        \
+         .start = NEXT_HERE,                                                                                           \
+         .step = losses_list_step},                                                                                    \
         {.method = "GET",                                                                                              \
          .path = "/v1/losses/{loss}",                                                                                  \
          .access = ACCESS_DOCS,                                                                                        \

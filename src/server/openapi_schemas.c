@@ -143,7 +143,9 @@ static const struct part schemas[] = {
              "'default_reduction': <ReductionName>, 'collection': {'type': 'string'}, "
              "'accumulable': {'type': 'boolean'}, "
              "'accuracy': {'type': 'object', 'properties': {'ulp': {'type': 'integer'}}}, "
-             "'source': {'type': 'string'}, 'example': {'type': 'object'}}}"},
+             "'source': {'type': 'string'}, 'edge_cases': {'type': 'string'}, "
+             "'elsewhere': {'type': 'string', 'description': 'How to get the number of other libraries.'}, "
+             "'example': {'type': 'object'}}}"},
     {"LossList", "{'type': 'object', 'required': ['losses'], "
                  "'properties': {'losses': {'type': 'array', 'items': <Loss>}}}"},
     {"Health", "{'type': 'object', 'required': ['status'], 'properties': {'status': {'type': 'string'}}}"},
@@ -254,6 +256,10 @@ static const struct part parameters[] = {
     {"step", "{'name': 'step', 'in': 'query', "
              "'description': 'A whole number, or all where entries are listed; the latest where it is absent.', "
              "'schema': {'type': 'string', 'pattern': '^([0-9]+|all)$'}}"},
+    {"kind", "{'name': 'kind', 'in': 'query', 'description': 'Losses of this kind alone.', "
+             "'schema': {'enum': ['elementwise', 'rowwise', 'samplewise', 'whole']}}"},
+    {"q", "{'name': 'q', 'in': 'query', 'description': 'Losses alone that have each of these words in their name, "
+          "an alias or their summary.', 'schema': {'type': 'string', 'minLength': 1}, 'example': 'softmax'}"},
     {"limit", "{'name': 'limit', 'in': 'query', 'description': 'At most so many a page.', "
               "'schema': {'type': 'integer', 'minimum': 1, 'default': 1000}}"},
     {"cursor", "{'name': 'cursor', 'in': 'query', 'description': 'next_cursor of the page before.', "

@@ -269,7 +269,7 @@ static loss_status print_catalog(struct loss_arena *arena, struct loss_error *er
 {
     struct json_out o;
     json_out_init(&o, arena);
-    catalog_json_list(&o);
+    catalog_json_list(&o, NULL, NULL);
     return o.failed ? no_memory(err) : LOSS_OK;
 }
 

@@ -135,6 +135,23 @@ class Losses(unittest.TestCase):
         self.assertEqual((answer.status, json.loads(answer.read())["code"]), (400, "malformed_json"))
         connection.close()
 
+    def listed(self, query):
+        status, _, text = self.ask("GET", "/v1/losses" + query)
+        self.assertEqual(status, 200, text)
+        return [loss["name"] for loss in json.loads(text)["losses"]]
+
+    def test_the_list_can_be_narrowed(self):
+        every = self.listed("")
+        kinds = [self.listed(f"?kind={kind}") for kind in ("elementwise", "rowwise", "samplewise", "whole")]
+        self.assertEqual(sorted(name for names in kinds for name in names), every)
+        self.assertTrue(all(kinds))
+        self.assertEqual(self.listed("?q=HUBER+tails"), ["huber_loss"])  # its name, its summary
+        self.assertIn("quantile", self.listed("?q=pinball_loss"))  # an alias
+        self.assertEqual(self.listed("?q=huber&kind=whole"), [])
+        for query, parameter in (("?kind=whole_tensor", "kind"), ("?kind=", "kind"), ("?q=", "q"), ("?Q=x", "Q")):
+            status, _, text = self.ask("GET", "/v1/losses" + query)
+            self.assertEqual((status, json.loads(text)["parameter"]), (400, parameter))
+
     def test_an_unknown_loss_is_refused_before_its_body(self):
         for method in ("GET", "POST"):
             status, _, text = self.ask(method, "/v1/losses/hubber_loss", b"{" if method == "POST" else None)

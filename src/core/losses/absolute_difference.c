@@ -26,6 +26,9 @@ LOSS__DESCRIPTOR(absolute_difference) = {
     .summary = "Absolute difference between labels and predictions.",
     .formula = "|predictions - labels|",
     .source = "tf.compat.v1.losses.absolute_difference",
+    .edges = "The gradient is 0 where labels and predictions are equal.",
+    .elsewhere = "torch l1_loss: reduction mean. keras.losses.MeanAbsoluteError: sum_over_batch_size; unreduced, Keras "
+                 "averages over the last axis.",
     .example = "{\"labels\": [1, 2, 3], \"predictions\": [1.5, 2, 1]}",
     .aliases = (const struct loss_alias[]){{"mae", {{0}}}, {"mean_absolute_error", {{0}}}, {"l1_loss", {{0}}}, {0}},
     .inputs = LOSS__LABELS_AND_PREDICTIONS(true),

@@ -55,6 +55,11 @@ LOSS__DESCRIPTOR(binary_cross_entropy) = {
     .formula = "y = labels*(1 - label_smoothing) + label_smoothing/2; p = predictions in [epsilon, 1 - epsilon]; "
                "-y*max(log(p), log_floor) - (1 - y)*max(log(1 - p), log_floor)",
     .source = "keras.losses.binary_crossentropy; torch.nn.functional.binary_cross_entropy",
+    .edges = "A probability outside [epsilon, 1 - epsilon] is clipped and has gradient 0; with epsilon 0 one outside "
+             "[0, 1] gives NaN. 0 times a logarithm of 0 is 0. A logarithm at its floor has gradient 0.",
+    .elsewhere = "keras.losses.binary_crossentropy: as it is, then a mean over the last axis. torch "
+                 "binary_cross_entropy: the name bce_loss (epsilon 0, log_floor -100); its gradient is not 0 where the "
+                 "logarithm is floored. log_loss adds epsilon instead of clipping.",
     .example = "{\"labels\": [1, 0, 1], \"predictions\": [0.9, 0.2, 0.6]}",
     .aliases = (const struct loss_alias[]){{"bce", {{0}}},
                                            {"binary_crossentropy", {{0}}},

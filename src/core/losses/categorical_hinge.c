@@ -71,6 +71,9 @@ LOSS__DESCRIPTOR(categorical_hinge) = {
     .summary = "By how much the true class' score is not above the largest other by a margin.",
     .formula = "max(0, margin + max over classes of (1 - labels)*predictions - sum(labels*predictions))",
     .source = "keras.losses.categorical_hinge",
+    .edges = "The greatest wrong score is at least 0 for a one-hot row, as in Keras. Of equal scores the first one "
+             "counts. At the kink the gradient is 0.",
+    .elsewhere = "keras.losses.categorical_hinge: equal. The loss of Crammer and Singer is multiclass_hinge.",
     .example = "{\"labels\": [[0, 1, 0], [0, 0, 1]], \"predictions\": [[0.25, 0.5, 0.75], [0, 0.5, 2]]}",
     .inputs = LOSS__LABELS_AND_PREDICTIONS(false),
     .params = {{.name = "margin",

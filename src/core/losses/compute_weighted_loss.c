@@ -30,6 +30,9 @@ LOSS__DESCRIPTOR(compute_weighted_loss) = {
     .summary = "Weights and reduces given losses.",
     .formula = "values",
     .source = "tf.compat.v1.losses.compute_weighted_loss",
+    .edges = "What is not finite stays so, also at weight 0, unless weights_mask is true.",
+    .elsewhere =
+        "tf.compat.v1.losses.compute_weighted_loss: equal. A critic's Wasserstein loss is this of -labels*predictions.",
     .example = "{\"values\": [0.5, 1.5, 2], \"weights\": [1, 0, 1]}",
     .inputs = {{.name = "values",
                 .doc = "Losses, of any shape.",

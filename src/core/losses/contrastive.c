@@ -64,6 +64,10 @@ LOSS__DESCRIPTOR(contrastive) = {
     .summary = "Pairs of vectors that should be near each other, or apart by a margin.",
     .formula = "d^2 where labels = 1, max(0, margin - d)^2 where 0, d = |x1 - x2|",
     .source = "tfa.losses.contrastive_loss; Hadsell, Chopra and LeCun 2006",
+    .edges = "Labels are 1 for a pair that is alike and 0 for one that is not; others are refused. At distance 0 the "
+             "gradient of an unlike pair is 0.",
+    .elsewhere = "tensorflow_addons contrastive_loss: equal, given the distance of the two. The paper of Hadsell has 0 "
+                 "for alike and a half in front. hinge_embedding is without the squares.",
     .example = "{\"x1\": [[0, 1], [1, 0]], \"x2\": [[0.5, 1], [1, 0.5]], \"labels\": [1, 0]}",
     .aliases = (const struct loss_alias[]){{"contrastive_loss", {{0}}}, {0}},
     .inputs = {{.name = "x1",

@@ -55,6 +55,8 @@ LOSS__DESCRIPTOR(cosine_distance) = {
     .summary = "One less the dot product of unit vectors.",
     .formula = "1 - sum over axis of predictions*labels",
     .source = "tf.compat.v1.losses.cosine_distance",
+    .edges = "Nothing is normalised: vectors that are no unit vectors can give any number.",
+    .elsewhere = "tf.compat.v1.losses.cosine_distance: equal.",
     .example = "{\"labels\": [[0.6, 0.8], [1, 0]], \"predictions\": [[0.8, 0.6], [0, 1]], \"axis\": -1}",
     .inputs = LOSS__LABELS_AND_PREDICTIONS(true),
     .params = {{.name = "axis",

@@ -37,6 +37,10 @@ LOSS__DESCRIPTOR(cosine_embedding) = {
     .summary = "Pairs of vectors that should point the same way, or not.",
     .formula = "1 - c where labels = 1, max(0, c - margin) where -1, c the cosine of the angle between x1 and x2",
     .source = "torch.nn.functional.cosine_embedding_loss",
+    .edges = "Labels other than -1 and 1 are refused. A zero vector has similarity 0 and gradient 0. At the kink the "
+             "gradient is 0. Vectors that nearly agree keep their digits.",
+    .elsewhere = "torch cosine_embedding_loss(margin): equal, with reduction mean, but that torch adds 1e-12 to the "
+                 "squared norms.",
     .example = "{\"x1\": [[3, 4], [1, 0]], \"x2\": [[4, 3], [1, 1]], \"labels\": [1, -1], \"margin\": 0.5}",
     .aliases = (const struct loss_alias[]){{"cosine_embedding_loss", {{0}}}, {0}},
     .inputs = {{.name = "x1",

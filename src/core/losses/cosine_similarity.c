@@ -33,6 +33,9 @@ LOSS__DESCRIPTOR(cosine_similarity) = {
     .summary = "Cosine of the angle between labels and predictions, with the sign turned: -1 for alike.",
     .formula = "-sum(labels*predictions)/(max(|labels|, epsilon)*max(|predictions|, epsilon)), sums over axis",
     .source = "keras.losses.cosine_similarity",
+    .edges = "A zero vector has similarity 0 and gradient 0. A norm of epsilon or less counts as epsilon.",
+    .elsewhere = "keras.losses.cosine_similarity: equal, also in sign. torch cosine_similarity: minus this, epsilon "
+                 "1e-8. optax.cosine_distance: cosine_distance with normalize.",
     .example = "{\"labels\": [[3, 4], [1, 0]], \"predictions\": [[4, 3], [0, 1]]}",
     .inputs = LOSS__LABELS_AND_PREDICTIONS(true),
     .params = {{.name = "axis",

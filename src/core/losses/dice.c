@@ -50,6 +50,9 @@ LOSS__DESCRIPTOR(dice) = {
     .summary = "How little a region and its prediction overlap, by the Sorensen-Dice coefficient.",
     .formula = "1 - (2*sum(labels*predictions) + smooth)/(sum(labels) + sum(predictions) + smooth + epsilon)",
     .source = "keras.losses.dice; squared: Milletari, Navab and Ahmadi 2016",
+    .edges = "With nothing there and nothing predicted the loss is 1 with smooth 0, and NaN with epsilon 0 too.",
+    .elsewhere = "keras.losses.dice sums over the whole tensor: give every axis. optax.losses.dice_loss(smooth): "
+                 "smooth is twice that, epsilon 0, spatial axes, on predictions after its softmax.",
     .example = "{\"labels\": [[0, 1, 1, 0]], \"predictions\": [[0.25, 0.75, 0.5, 0]], \"smooth\": 1}",
     .aliases = (const struct loss_alias[]){{"soft_dice", {{0}}}, {0}},
     .inputs = LOSS__OVERLAP_INPUTS,

@@ -37,6 +37,9 @@ LOSS__DESCRIPTOR(elastic_net_regularization) = {
     .summary = "Sum of magnitudes and half the sum of squares, mixed and scaled.",
     .formula = "scale*(l1_ratio*sum(|values|) + (1 - l1_ratio)/2*sum(values^2))",
     .source = "sklearn.linear_model.ElasticNet; Zou and Hastie 2005",
+    .edges = "Of no values the loss is 0. The gradient of the absolute value at 0 is 0.",
+    .elsewhere = "sklearn ElasticNet: scale alpha and l1_ratio. keras.regularizers.L1L2(l1, l2) has no half: "
+                 "scale*l1_ratio is l1, scale*(1 - l1_ratio) is 2*l2.",
     .example = "{\"values\": [[0.5, -1], [2, 0]], \"scale\": 0.01, \"l1_ratio\": 0.25}",
     .aliases = (const struct loss_alias[]){{"elastic_net", {{0}}}, {0}},
     .inputs = {{.name = "values",

@@ -32,6 +32,8 @@ LOSS__DESCRIPTOR(gamma_nll) = {
     .summary = "Negative log-likelihood of positive amounts under a gamma distribution.",
     .formula = "labels/predictions + log(predictions), or with log_input labels*exp(-predictions) + predictions",
     .source = "XGBoost reg:gamma; sklearn.metrics.mean_gamma_deviance",
+    .edges = "Predictions of 0 or less give NaN unless log_input is true.",
+    .elsewhere = "XGBoost reg:gamma: log_input. sklearn.metrics.mean_gamma_deviance: 2*(loss - log(labels) - 1).",
     .example = "{\"labels\": [1, 2, 3], \"predictions\": [0.5, 2, 4]}",
     .inputs = LOSS__LABELS_AND_PREDICTIONS(false),
     .params = {{.name = "log_input", .doc = "Whether predictions are logarithms of means.", .type = LOSS_BOOLEAN}},

@@ -32,6 +32,9 @@ LOSS__DESCRIPTOR(gaussian_nll) = {
     .summary = "Negative log-likelihood under a normal distribution of predicted mean and variance.",
     .formula = "v = max(variance, epsilon); (log(v) + (predictions - labels)^2/v)/2; full: + log(2*pi)/2",
     .source = "torch.nn.functional.gaussian_nll_loss; Nix and Weigend 1994",
+    .edges = "A negative variance gives NaN. Where variance is epsilon or less its gradient is 0.",
+    .elsewhere = "torch gaussian_nll_loss(full, eps): equal, with reduction mean; torch also broadcasts variance and "
+                 "passes a gradient through the clamp.",
     .example = "{\"labels\": [1, 2, 3], \"predictions\": [1.5, 2, 1], \"variance\": [0.25, 1, 4]}",
     .aliases = (const struct loss_alias[]){{"gaussian_nll_loss", {{0}}}, {0}},
     .inputs =

@@ -28,6 +28,8 @@ LOSS__DESCRIPTOR(hinge_embedding) = {
     .summary = "Distances that should be small for pairs that are alike and large for others.",
     .formula = "distances where labels = 1, max(0, margin - distances) where labels = -1",
     .source = "torch.nn.functional.hinge_embedding_loss",
+    .edges = "Labels other than -1 and 1 are refused. At the kink the gradient is 0.",
+    .elsewhere = "torch hinge_embedding_loss: equal, with reduction mean.",
     .example = "{\"labels\": [1, -1, -1], \"distances\": [0.5, 0.25, 2]}",
     .aliases = (const struct loss_alias[]){{"hinge_embedding_loss", {{0}}}, {0}},
     .inputs = {{.name = "labels",

@@ -58,6 +58,10 @@ LOSS__DESCRIPTOR(hinge_loss) = {
     .summary = "How far a score is from being right by a margin; labels are 0 or 1.",
     .formula = "max(0, margin - sign*logits), where sign is 2*labels - 1, or as label_encoding says",
     .source = "tf.compat.v1.losses.hinge_loss; optax.losses.hinge_loss; keras.losses.hinge",
+    .edges = "With zero_one labels are soft between 0 and 1, and -1 counts as -3, as in TensorFlow. At the kink the "
+             "gradient is 0.",
+    .elsewhere = "tf.compat.v1.losses.hinge_loss: equal. optax.hinge_loss: label_encoding plus_minus, reduction none. "
+                 "keras.losses.hinge: label_encoding auto, then a mean over the last axis.",
     .example = "{\"labels\": [1, 0, 1], \"logits\": [0.5, 0.25, 2]}",
     .inputs = LOSS__ENCODED_INPUTS(true),
     .params = {LOSS__ENCODING_PARAM(ENCODING_ZERO_ONE),

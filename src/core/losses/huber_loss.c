@@ -31,6 +31,9 @@ LOSS__DESCRIPTOR(huber_loss) = {
     .summary = "Quadratic near zero, linear in the tails.",
     .formula = "e = predictions - labels; e^2/2 where |e| <= delta, else delta*(|e| - delta/2)",
     .source = "tf.compat.v1.losses.huber_loss; Huber 1964",
+    .edges = "Where the difference is delta exactly both branches agree, in value and slope.",
+    .elsewhere = "torch huber_loss(delta): equal, with reduction mean. keras.losses.Huber(delta): sum_over_batch_size. "
+                 "smooth_l1 with beta is this with delta = beta, divided by beta.",
     .example = "{\"labels\": [1, 2], \"predictions\": [1.5, 5], \"delta\": 1}",
     .aliases = (const struct loss_alias[]){{"huber", {{0}}}, {0}},
     .inputs = LOSS__LABELS_AND_PREDICTIONS(true),

@@ -40,6 +40,8 @@ LOSS__DESCRIPTOR(l1_regularization) = {
     .summary = "Sum of absolute values, scaled.",
     .formula = "scale * sum(|values|)",
     .source = "tf.contrib.layers.l1_regularizer (TensorFlow 1.15)",
+    .edges = "The gradient at 0 is 0. Of no values the loss is 0.",
+    .elsewhere = "keras.regularizers.L1(l1): scale = l1.",
     .example = "{\"values\": [[0.5, -1], [2, 0]], \"scale\": 0.01}",
     .aliases = (const struct loss_alias[]){{"l1_regularizer", {{0}}}, {0}},
     .inputs = {{.name = "values",

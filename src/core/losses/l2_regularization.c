@@ -40,6 +40,9 @@ LOSS__DESCRIPTOR(l2_regularization) = {
     .summary = "Half the sum of squares, scaled.",
     .formula = "scale/2 * sum(values^2)",
     .source = "tf.contrib.layers.l2_regularizer (TensorFlow 1.15); with scale 1 tf.nn.l2_loss",
+    .edges = "Of no values the loss is 0.",
+    .elsewhere = "tf.nn.l2_loss: scale 1. keras.regularizers.L2(l2) has no half: scale = 2*l2. torch weight_decay adds "
+                 "the gradient of this with scale = weight_decay.",
     .example = "{\"values\": [[0.5, -1], [2, 0]], \"scale\": 0.01}",
     .aliases = (const struct loss_alias[]){{"l2_regularizer", {{0}}}, {"l2_loss", {{0}}}, {0}},
     .inputs = {{.name = "values",

@@ -35,6 +35,9 @@ LOSS__DESCRIPTOR(log_cosh) = {
     .summary = "Logarithm of the hyperbolic cosine of the difference.",
     .formula = "log(cosh(predictions - labels))",
     .source = "keras.losses.log_cosh; optax.log_cosh",
+    .edges = "Small differences keep all digits, where the formula that libraries use loses them; large ones do not "
+             "overflow.",
+    .elsewhere = "keras.losses.log_cosh: a mean over the last axis. optax.log_cosh: equal with reduction none.",
     .example = "{\"labels\": [1, 2], \"predictions\": [1.5, 5]}",
     .aliases = (const struct loss_alias[]){{"logcosh", {{0}}}, {"log_cosh_loss", {{0}}}, {0}},
     .inputs = LOSS__LABELS_AND_PREDICTIONS(true),

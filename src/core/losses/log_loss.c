@@ -57,6 +57,10 @@ LOSS__DESCRIPTOR(log_loss) = {
     .summary = "Cross-entropy of predicted probabilities, with a small number added inside the logarithms.",
     .formula = "-labels*log(predictions + epsilon) - (1 - labels)*log(1 - predictions + epsilon)",
     .source = "tf.compat.v1.losses.log_loss",
+    .edges = "Probabilities more than epsilon outside [0, 1] give NaN; a perfect prediction of 1 gives a loss a little "
+             "below 0.",
+    .elsewhere =
+        "tf.compat.v1.losses.log_loss: equal. sklearn.metrics.log_loss and Keras clip instead: binary_cross_entropy.",
     .example = "{\"labels\": [1, 0, 1], \"predictions\": [0.9, 0.2, 0.6]}",
     .inputs = {{LOSS__LABELS, .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES), .differentiable = true},
                {.name = "predictions",

@@ -29,6 +29,8 @@ LOSS__DESCRIPTOR(margin_ranking) = {
     .summary = "Of two scores, the one that should be larger is to be so by a margin.",
     .formula = "max(0, margin - labels*(x1 - x2))",
     .source = "torch.nn.functional.margin_ranking_loss",
+    .edges = "At the kink the gradient is 0.",
+    .elsewhere = "torch margin_ranking_loss: equal, with reduction mean.",
     .example = "{\"x1\": [0.5, 2, 1], \"x2\": [1, 0.5, 0.75], \"labels\": [1, 1, -1], \"margin\": 0.5}",
     .aliases = (const struct loss_alias[]){{"margin_ranking_loss", {{0}}}, {0}},
     .inputs = {{.name = "x1",

@@ -28,6 +28,10 @@ LOSS__DESCRIPTOR(mean_absolute_percentage_error) = {
     .summary = "Absolute difference in percent of the label.",
     .formula = "100*|predictions - labels|/max(|labels|, epsilon)",
     .source = "keras.losses.mean_absolute_percentage_error",
+    .edges = "It is a percentage of the label, so a label near 0 counts as epsilon. With epsilon 0 a label of 0 gives "
+             "infinity, or NaN where the prediction is 0 too.",
+    .elsewhere = "keras.losses.mean_absolute_percentage_error: a mean over the last axis. "
+                 "sklearn.metrics.mean_absolute_percentage_error: a hundredth of it, epsilon 2.220446049250313e-16.",
     .example = "{\"labels\": [1, 2, 4], \"predictions\": [1.5, 2, 3]}",
     .aliases = (const struct loss_alias[]){{"mape", {{0}}}, {0}},
     .inputs = LOSS__LABELS_AND_PREDICTIONS(false),

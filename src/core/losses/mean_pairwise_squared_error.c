@@ -107,6 +107,10 @@ LOSS__DESCRIPTOR(mean_pairwise_squared_error) = {
     .summary = "Mean over the pairs of a sample's elements of the squared error of their difference.",
     .formula = "mean over pairs i < j of a sample of ((predictions_i - predictions_j) - (labels_i - labels_j))^2",
     .source = "tf.compat.v1.losses.mean_pairwise_squared_error (TensorFlow 1.15)",
+    .edges = "A sample of one number, or with one weight that is not 0, has loss 0. Elements of weight 0 still take "
+             "part in the differences: only their number is left out of the divisor, as in TensorFlow 1.15. Loss is "
+             "the sum over the batch.",
+    .elsewhere = "tf.compat.v1.losses.mean_pairwise_squared_error of TensorFlow 1.15: equal; older ones divide by n^2.",
     .example = "{\"labels\": [[0, 0.5, 1]], \"predictions\": [[1, 1, 1]]}",
     .inputs = LOSS__LABELS_AND_PREDICTIONS(true),
     .kind = LOSS_SAMPLEWISE,

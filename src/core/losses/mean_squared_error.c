@@ -25,6 +25,9 @@ LOSS__DESCRIPTOR(mean_squared_error) = {
     .summary = "Squared difference between labels and predictions.",
     .formula = "(predictions - labels)^2",
     .source = "tf.compat.v1.losses.mean_squared_error",
+    .edges = "It is infinite only where the square overflows.",
+    .elsewhere = "torch mse_loss: reduction mean. keras.losses.MeanSquaredError: sum_over_batch_size. "
+                 "optax.squared_error: reduction none.",
     .example = "{\"labels\": [1, 2, 3], \"predictions\": [1.5, 2, 1]}",
     .aliases = (const struct loss_alias[]){{"mse", {{0}}}, {"mse_loss", {{0}}}, {"squared_error", {{0}}}, {0}},
     .inputs = LOSS__LABELS_AND_PREDICTIONS(true),

@@ -27,6 +27,9 @@ LOSS__DESCRIPTOR(mean_squared_logarithmic_error) = {
     .summary = "Squared difference of the logarithms of one more than labels and predictions.",
     .formula = "(log(1 + max(predictions, epsilon)) - log(1 + max(labels, epsilon)))^2",
     .source = "keras.losses.mean_squared_logarithmic_error",
+    .edges = "Labels and predictions of epsilon or less count as epsilon; predictions there have gradient 0.",
+    .elsewhere = "keras.losses.mean_squared_logarithmic_error: a mean over the last axis. "
+                 "sklearn.metrics.mean_squared_log_error refuses negative numbers.",
     .example = "{\"labels\": [1, 2, 4], \"predictions\": [1.5, 2, 3]}",
     .aliases = (const struct loss_alias[]){{"msle", {{0}}}, {0}},
     .inputs = LOSS__LABELS_AND_PREDICTIONS(false),

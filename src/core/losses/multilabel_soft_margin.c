@@ -60,6 +60,8 @@ LOSS__DESCRIPTOR(multilabel_soft_margin) = {
     .summary = "Mean over independent classes of their cross-entropy, from logits.",
     .formula = "mean over classes of class_weights*(log(1 + exp(logits)) - labels*logits)",
     .source = "torch.nn.functional.multilabel_soft_margin_loss",
+    .edges = "Labels may be soft. Confident logits keep their digits.",
+    .elsewhere = "torch multilabel_soft_margin_loss(weight): class_weights, reduction mean.",
     .example = "{\"labels\": [[1, 0, 1], [0, 0, 1]], \"logits\": [[2, -1, 0.5], [0, -3, 1]]}",
     .aliases = (const struct loss_alias[]){{"multilabel_soft_margin_loss", {{0}}}, {0}},
     .inputs = {{LOSS__LABELS, .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES)},

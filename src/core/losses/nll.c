@@ -41,6 +41,11 @@ LOSS__DESCRIPTOR(nll) = {
     .summary = "Negative log-likelihood of the true class, from log-probabilities.",
     .formula = "-class_weights[labels]*log_probabilities[labels]",
     .source = "torch.nn.functional.nll_loss",
+    .edges = "Nothing checks that the inputs are log-probabilities. A label outside the classes is refused, but for "
+             "ignore_index; ignored rows count for nothing.",
+    .elsewhere =
+        "torch nll_loss(weight, ignore_index): class_weights and ignore_index, reduction mean, classes on axis "
+        "1 there.",
     .example = "{\"labels\": [2, 0], \"log_probabilities\": [[-2, -1.5, -0.5], [-0.25, -2, -3]]}",
     .aliases = (const struct loss_alias[]){{"nll_loss", {{0}}}, {0}},
     .inputs = {LOSS__CLASS_LABELS,

@@ -42,6 +42,11 @@ LOSS__DESCRIPTOR(poisson) = {
     .formula = "predictions - labels*log(predictions + epsilon), or with log_input exp(predictions) - "
                "labels*predictions; full: + labels*log(labels) - labels + log(2*pi*labels)/2 where labels > 1",
     .source = "keras.losses.poisson; torch.nn.functional.poisson_nll_loss; tf.nn.log_poisson_loss",
+    .edges = "A label of 0 has no logarithm to add. A prediction below -epsilon gives NaN, one of -epsilon infinity, "
+             "unless the label is 0. epsilon is unused with log_input.",
+    .elsewhere =
+        "keras.losses.poisson: a mean over the last axis. torch poisson_nll_loss: that name (log_input, epsilon 1e-8), "
+        "with reduction mean. tf.nn.log_poisson_loss: the name log_poisson_loss; its compute_full_loss is full.",
     .example = "{\"labels\": [1, 0, 3], \"predictions\": [0.5, 0.25, 4]}",
     .aliases = (const struct loss_alias[]){{"poisson_nll_loss", {{"log_input", 1}, {"epsilon", 1e-8}}},
                                            {"log_poisson_loss", {{"log_input", 1}}},

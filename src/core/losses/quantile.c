@@ -25,6 +25,9 @@ LOSS__DESCRIPTOR(quantile) = {
     .summary = "Pinball loss: least where predictions are the tau-quantile of the labels.",
     .formula = "e = labels - predictions; max(tau*e, (tau - 1)*e)",
     .source = "sklearn.metrics.mean_pinball_loss; Koenker and Bassett 1978",
+    .edges =
+        "With tau 0.5 it is half the absolute difference. The gradient is 0 where labels and predictions are equal.",
+    .elsewhere = "sklearn.metrics.mean_pinball_loss(alpha): tau = alpha.",
     .example = "{\"labels\": [1, 2, 3], \"predictions\": [1.5, 2, 1], \"tau\": 0.9}",
     .aliases = (const struct loss_alias[]){{"pinball", {{0}}}, {"pinball_loss", {{0}}}, {"quantile_loss", {{0}}}, {0}},
     .inputs = LOSS__LABELS_AND_PREDICTIONS(true),

@@ -102,6 +102,11 @@ LOSS__DESCRIPTOR(sigmoid_cross_entropy) = {
     .formula = "q = labels*(1 - label_smoothing) + label_smoothing/2; "
                "pos_weight*q*log(1 + exp(-logits)) + (1 - q)*log(1 + exp(logits))",
     .source = "tf.compat.v1.losses.sigmoid_cross_entropy",
+    .edges = "Confident logits keep their digits: a loss becomes 0 only where it is below the smallest number.",
+    .elsewhere =
+        "torch binary_cross_entropy_with_logits: reduction mean. keras.losses.BinaryCrossentropy(from_logits=True): "
+        "sum_over_batch_size. optax.sigmoid_binary_cross_entropy: reduction none. "
+        "tf.nn.weighted_cross_entropy_with_logits: that name, with pos_weight and reduction none.",
     .example = "{\"labels\": [1, 0, 1], \"logits\": [2, -1, 0.5]}",
     .aliases = (const struct loss_alias[]){{"bce_with_logits", {{0}}},
                                            {"binary_cross_entropy_with_logits", {{0}}},

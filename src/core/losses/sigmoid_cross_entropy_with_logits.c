@@ -23,6 +23,9 @@ LOSS__DESCRIPTOR(sigmoid_cross_entropy_with_logits) = {
     .summary = "Cross-entropy of independent classes from logits, not reduced by default.",
     .formula = "max(logits, 0) - logits*labels + log(1 + exp(-|logits|))",
     .source = "tf.nn.sigmoid_cross_entropy_with_logits",
+    .edges = "Confident logits keep their digits: a loss becomes 0 only where it is below the smallest number.",
+    .elsewhere =
+        "tf.nn.sigmoid_cross_entropy_with_logits: equal. sigmoid_cross_entropy is the same, reduced by default.",
     .example = "{\"labels\": [1, 0, 1], \"logits\": [2, -1, 0.5]}",
     .inputs = LOSS__SIGMOID_INPUTS(LOSS__LABELS_ALIASES),
     .kind = LOSS_ELEMENTWISE,

@@ -35,6 +35,11 @@ LOSS__DESCRIPTOR(sigmoid_focal) = {
     .formula = "y = labels*(1 - label_smoothing) + label_smoothing/2; m = y*sigmoid(-logits) + (1 - "
                "y)*sigmoid(logits); (alpha*y + (1 - alpha)*(1 - y))*m^gamma*cross entropy",
     .source = "torchvision.ops.sigmoid_focal_loss; optax.sigmoid_focal_loss; Lin et al. 2017",
+    .edges = "With gamma 0 it is the sigmoid cross-entropy. Probabilities are not clipped, so easy examples keep their "
+             "digits.",
+    .elsewhere =
+        "torchvision.ops.sigmoid_focal_loss: that name (alpha 0.25). optax.sigmoid_focal_loss: as it is, with "
+        "reduction none. Keras BinaryFocalCrossentropy(from_logits=True) clips probabilities to [1e-7, 1 - 1e-7].",
     .example = "{\"labels\": [1, 0, 1], \"logits\": [2, -1, 0.5]}",
     .aliases = (const struct loss_alias[]){{"binary_focal", {{0}}}, {"sigmoid_focal_loss", {{"alpha", 0.25}}}, {0}},
     .inputs = {{LOSS__LABELS, .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES)},

@@ -31,6 +31,9 @@ LOSS__DESCRIPTOR(smooth_l1) = {
     .summary = "Quadratic near zero, linear with slope 1 in the tails.",
     .formula = "e = predictions - labels; e^2/(2*beta) where |e| < beta, else |e| - beta/2",
     .source = "torch.nn.functional.smooth_l1_loss; Girshick 2015",
+    .edges = "With beta 0 it is the absolute difference, with gradient 0 where both are equal.",
+    .elsewhere =
+        "torch smooth_l1_loss(beta): equal, with reduction mean. huber_loss with delta = beta is beta times this.",
     .example = "{\"labels\": [1, 2], \"predictions\": [1.5, 5], \"beta\": 1}",
     .aliases = (const struct loss_alias[]){{"smooth_l1_loss", {{0}}}, {0}},
     .inputs = LOSS__LABELS_AND_PREDICTIONS(true),

@@ -25,6 +25,12 @@ LOSS__DESCRIPTOR(softmax_cross_entropy) = {
     .formula = "t = labels*(1 - label_smoothing) + label_smoothing/classes; "
                "sum over classes of t*(logsumexp(logits) - logits)",
     .source = "tf.compat.v1.losses.softmax_cross_entropy",
+    .edges = "Labels need not sum to 1, and their gradient is the true one. 0 times an infinite logarithm is 0; a row "
+             "of logits that are all -Infinity gives NaN. Label smoothing divides by the number of classes. A "
+             "confident row keeps its digits.",
+    .elsewhere = "torch cross_entropy with probabilities: sum_over_batch_size, classes on axis 1. "
+                 "keras.losses.CategoricalCrossentropy(from_logits=True): sum_over_batch_size. "
+                 "optax.softmax_cross_entropy: reduction none.",
     .example = "{\"labels\": [[1, 0, 0], [0, 0, 1]], \"logits\": [[2, 1, 0.5], [1, 3, 2]]}",
     .inputs = {LOSS__DISTRIBUTION_LABELS("onehot_labels", LOSS__LABELS_ALIASES), LOSS__SOFTMAX_LOGITS},
     .params = {{.name = "label_smoothing",

@@ -23,6 +23,10 @@ LOSS__DESCRIPTOR(softmax_cross_entropy_with_logits) = {
     .summary = "Cross-entropy of exclusive classes from logits, not reduced by default.",
     .formula = "sum over axis of labels*(logsumexp(logits) - logits)",
     .source = "tf.nn.softmax_cross_entropy_with_logits",
+    .edges = "Labels need not sum to 1, and their gradient is the true one. A row of logits that are all -Infinity "
+             "gives NaN.",
+    .elsewhere =
+        "tf.nn.softmax_cross_entropy_with_logits: equal. softmax_cross_entropy is the same, reduced by default.",
     .example = "{\"labels\": [[1, 0, 0], [0, 0.5, 0.5]], \"logits\": [[2, 1, 0.5], [1, 3, 2]]}",
     .aliases = (const struct loss_alias[]){{"softmax_cross_entropy_with_logits_v2", {{0}}}, {0}},
     .inputs = {LOSS__DISTRIBUTION_LABELS(LOSS__LABELS_ALIASES), LOSS__SOFTMAX_LOGITS},

@@ -19,6 +19,11 @@ LOSS__DESCRIPTOR(sparse_softmax_cross_entropy) = {
     .summary = "Cross-entropy of exclusive classes from logits, against the index of the true class.",
     .formula = "logsumexp(logits) - logits[labels]",
     .source = "tf.compat.v1.losses.sparse_softmax_cross_entropy",
+    .edges = "A label outside the classes is refused. Labels, logits or weights may have one dimension of 1 too many. "
+             "A row of logits that are all -Infinity gives NaN. A confident row keeps its digits.",
+    .elsewhere = "torch cross_entropy with class indices: reduction mean, classes on axis 1. "
+                 "keras.losses.SparseCategoricalCrossentropy(from_logits=True): sum_over_batch_size. "
+                 "optax.softmax_cross_entropy_with_integer_labels: reduction none.",
     .example = "{\"labels\": [2, 1, 0, 0, 1], "
                "\"logits\": [[1, 2, 7], [3, 5, 2], [6, 1, 3], [8, 2, 0], [3, 6, 1]], \"weights\": 0.2}",
     .inputs = {LOSS__CLASS_LABELS, LOSS__SOFTMAX_LOGITS},

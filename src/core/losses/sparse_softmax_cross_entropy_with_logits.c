@@ -19,6 +19,9 @@ LOSS__DESCRIPTOR(sparse_softmax_cross_entropy_with_logits) = {
                "default.",
     .formula = "logsumexp(logits) - logits[labels]",
     .source = "tf.nn.sparse_softmax_cross_entropy_with_logits",
+    .edges = "A label outside the classes is refused. A row of logits that are all -Infinity gives NaN.",
+    .elsewhere = "tf.nn.sparse_softmax_cross_entropy_with_logits: equal. sparse_softmax_cross_entropy is the same, "
+                 "reduced by default.",
     .example = "{\"labels\": [2, 0], \"logits\": [[1, 2, 7], [3, 5, 2]]}",
     .inputs = {LOSS__CLASS_LABELS, LOSS__SOFTMAX_LOGITS},
     .kind = LOSS_ROWWISE,

@@ -25,6 +25,9 @@ LOSS__DESCRIPTOR(squared_hinge) = {
     .summary = "Squared distance of a score from being right by a margin.",
     .formula = "max(0, margin - sign*logits)^2, where sign is -1 or 1 as labels say",
     .source = "keras.losses.squared_hinge",
+    .edges = "What labels may be is the choice of label_encoding; auto takes each label by itself.",
+    .elsewhere = "keras.losses.squared_hinge: equal for labels that are all 0 and 1 or all -1 and 1, then a mean over "
+                 "the last axis.",
     .example = "{\"labels\": [1, 0, 1], \"logits\": [0.5, 0.25, 2]}",
     .inputs = LOSS__ENCODED_INPUTS(false),
     .params = {LOSS__ENCODING_PARAM(ENCODING_AUTO),

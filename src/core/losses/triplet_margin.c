@@ -123,6 +123,10 @@ LOSS__DESCRIPTOR(triplet_margin) = {
     .summary = "A vector should be nearer to one that belongs to it than to one that does not, by a margin.",
     .formula = "max(0, margin + d(anchor, positive) - d(anchor, negative)), d(u, v) = the p-norm of u - v + epsilon",
     .source = "torch.nn.functional.triplet_margin_loss",
+    .edges = "epsilon is added to each component of a difference. Where a distance or the kink is met exactly the "
+             "gradient is 0. With swap, of equal distances that from the anchor counts.",
+    .elsewhere = "torch triplet_margin_loss(margin, p, eps, swap): equal, with reduction mean. "
+                 "optax.losses.triplet_margin_loss adds eps to the sum of powers: the same with epsilon 0.",
     .example = "{\"anchor\": [[0, 1]], \"positive\": [[0.5, 1]], \"negative\": [[1, 0.5]], \"margin\": 1}",
     .aliases = (const struct loss_alias[]){{"triplet_margin_loss", {{0}}}, {0}},
     .inputs = {{.name = "anchor", .doc = "Vectors.", .extent = LOSS_FREE, .main = true, .differentiable = true},

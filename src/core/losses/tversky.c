@@ -67,6 +67,10 @@ LOSS__DESCRIPTOR(tversky) = {
         "(1 - (I + smooth)/(I + alpha*sum((1 - labels)*predictions) + beta*sum(labels*(1 - predictions)) + smooth "
         "+ epsilon))^gamma, I = sum(labels*predictions)",
     .source = "Salehi, Erdogmus and Gholipour 2017; gamma: Abraham and Khan 2019",
+    .edges = "alpha weighs false positives and beta false negatives, as in the paper. Where 1 - t is 0 with gamma "
+             "below 1 the gradient is not finite.",
+    .elsewhere = "keras.losses.tversky weighs the other way round: exchange alpha and beta. Jaccard or IoU loss: the "
+                 "name jaccard. Focal Tversky: the name focal_tversky (gamma 0.75).",
     .example = "{\"labels\": [[0, 1, 1, 0]], \"predictions\": [[0.25, 0.75, 0.5, 0]], \"alpha\": 0.25, \"beta\": 0.75}",
     .aliases = (const struct loss_alias[]){{"tversky_loss", {{0}}},
                                            {"jaccard", {{"alpha", 1}, {"beta", 1}}},

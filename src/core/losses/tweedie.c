@@ -40,6 +40,9 @@ LOSS__DESCRIPTOR(tweedie) = {
                "p^(2 - power)/(2 - power) - labels*p^(1 - power)/(1 - power); "
                "deviance: + labels^(2 - power)/((1 - power)*(2 - power))",
     .source = "XGBoost reg:tweedie; sklearn.metrics.mean_tweedie_deviance",
+    .edges = "Predictions below 0 give NaN; one of 0 gives infinity unless its label is 0.",
+    .elsewhere =
+        "sklearn.metrics.mean_tweedie_deviance(power): twice this with deviance. XGBoost reg:tweedie: log_input.",
     .example = "{\"labels\": [1, 0, 3], \"predictions\": [0.5, 0.25, 4]}",
     .aliases = (const struct loss_alias[]){{"tweedie_nll", {{0}}}, {0}},
     .inputs = LOSS__LABELS_AND_PREDICTIONS(false),

@@ -85,6 +85,10 @@ LOSS__DESCRIPTOR(wasserstein) = {
     .summary = "How far mass must be moved between neighbouring bins to turn one histogram into the other.",
     .formula = "sum over all bins k but the last of |sum over j <= k of (predictions_j - labels_j)|^p",
     .source = "scipy.stats.wasserstein_distance (p = 1); Hou, Yu and Samaras 2016 (p = 2)",
+    .edges = "The last cumulated difference, which is 0 for distributions, is left out; with one class the loss is 0. "
+             "p is 1 or 2, and no root is taken. Where a cumulated difference is 0 it has no gradient.",
+    .elsewhere = "scipy.stats.wasserstein_distance over the positions 0, 1, ... with the rows as weights: p 1, for "
+                 "rows that sum to 1. Squared earth mover's distance: p 2. A critic's loss is compute_weighted_loss.",
     .example = "{\"labels\": [[0, 0.5, 0.5]], \"predictions\": [[0.5, 0.25, 0.25]]}",
     .aliases = (const struct loss_alias[]){{"emd", {{0}}}, {"earth_movers", {{0}}}, {0}},
     .inputs = LOSS__LABELS_AND_PREDICTIONS(true),

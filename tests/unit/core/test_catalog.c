@@ -25,6 +25,23 @@ static void test_catalog__is_sorted_and_indexed(void **state)
     }
 }
 
+static void check_sentences(const struct loss_desc *desc, const char *what, const char *text)
+{
+    if (text == NULL || strlen(text) < 10 || text[strlen(text) - 1] != '.') {
+        fail_msg("%s: .%s should be sentences for its page in docs/losses", desc->name, what);
+    }
+}
+
+static void test_catalog__says_what_its_pages_need(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < loss_catalog_count(); i++) {
+        const struct loss_desc *desc = loss_catalog_at(i);
+        check_sentences(desc, "edges", desc->edges);
+        check_sentences(desc, "elsewhere", desc->elsewhere);
+    }
+}
+
 static void test_catalog_find__knows_every_name(void **state)
 {
     (void)state;
@@ -130,6 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_catalog__is_sorted_and_indexed),
+        cmocka_unit_test(test_catalog__says_what_its_pages_need),
         cmocka_unit_test(test_catalog_find__knows_every_name),
         cmocka_unit_test(test_catalog_find__finds_nothing_else),
         cmocka_unit_test(test_catalog_nearest__sees_through_slips),
