@@ -25,7 +25,7 @@ struct arguments {
     const char *verb;
     const char **names; /* what is no option */
     size_t n;
-    const char *store, *file, *scope;
+    const char *store, *space, *file, *scope;
     int64_t step;
     registry_taken taken;
     bool json, skip_keys;
@@ -42,6 +42,8 @@ static void usage(FILE *out)
             "list, show and export read beside a server that has the store open. import needs an SQLite file for "
             "itself.\n\n"
             "  --store URL         as of lossd serve (LOSSD_STORE; else the same default)\n"
+            "  --namespace NAME    list, show, export: of this one; else of the default one, and for export without "
+            "names of all\n"
             "  --json              list, show: a line of JSON each, as the server answers\n"
             "  --step STEP         show: a number, or all; the latest unless given\n"
             "  --scope EXPRESSION  show: entries whose names the regular expression matches from their start\n"
@@ -113,6 +115,9 @@ static bool read_argument(struct arguments *a, int argc, char **argv, int *i)
     }
     if ((value = value_of("--store", argc, argv, i)) != NULL) {
         a->store = value;
+    } else if (strcmp(a->verb, "import") != 0 && (value = value_of("--namespace", argc, argv, i)) != NULL) {
+        a->space = value;
+        return registry_is_space(value);
     } else if (strcmp(a->verb, "export") == 0 && (value = value_of("--file", argc, argv, i)) != NULL) {
         a->file = value;
     } else if (strcmp(a->verb, "show") == 0 && (value = value_of("--scope", argc, argv, i)) != NULL) {
@@ -243,7 +248,7 @@ typedef loss_status (*paged)(struct registry *r, const struct arguments *a, stru
                              const char **cursor, struct loss_error *err);
 
 /* Page after page; of each only its cursor is kept. */
-static loss_status all_pages(struct registry *r, const struct arguments *a, paged print, struct loss_error *err)
+static loss_status pages_of(struct registry *r, const struct arguments *a, paged print, struct loss_error *err)
 {
     char next[2 * REGISTRY_NAME_MAX + 1];
     const char *cursor = NULL;
@@ -260,6 +265,15 @@ static loss_status all_pages(struct registry *r, const struct arguments *a, page
         }
         loss_arena_free(arena);
     } while (status == LOSS_OK && cursor != NULL);
+    return status;
+}
+
+static loss_status all_pages(struct registry *root, const struct arguments *a, paged print, struct loss_error *err)
+{
+    struct registry *r;
+    LOSS_TRY(registry_space(root, a->space != NULL ? a->space : REGISTRY_SPACE_DEFAULT, &r, err));
+    loss_status status = pages_of(r, a, print, err);
+    registry_close(r);
     return status;
 }
 
@@ -299,7 +313,7 @@ static loss_status export_to_file(struct registry *r, const struct arguments *a,
                            strerror(errno));
         goto out;
     }
-    status = registry_export(r, a->n > 0 ? a->names : NULL, a->n, out, counts, err);
+    status = registry_export(r, a->space, a->n > 0 ? a->names : NULL, a->n, out, counts, err);
     if (status == LOSS_OK && fsync(fileno(out)) != 0) {
         status = loss_fail(err, LOSS_INTERNAL, "", "cannot write %s: %s", beside, strerror(errno));
     }
@@ -318,7 +332,7 @@ static loss_status run_export(struct registry *r, struct arguments *a, struct lo
 {
     struct transfer_counts counts;
     LOSS_TRY(a->file != NULL ? export_to_file(r, a, &counts, err)
-                             : registry_export(r, a->n > 0 ? a->names : NULL, a->n, stdout, &counts, err));
+                             : registry_export(r, a->space, a->n > 0 ? a->names : NULL, a->n, stdout, &counts, err));
     report("exported", &counts);
     return LOSS_OK;
 }

@@ -12,7 +12,10 @@
 #define INFO_PAGE 1000
 
 struct exporting {
-    struct registry *registry;
+    struct registry *root, *registry; /* the namespace at work */
+    const char *space;                /* its name */
+    const char *const *names;
+    size_t n_names;
     FILE *out;
     struct transfer_counts *counts;
 };
@@ -48,6 +51,7 @@ static loss_status export_registry(struct exporting *x, const struct registry_in
 {
     const struct registry_line line = {
         .kind = LINE_REGISTRY,
+        .space = x->space,
         .image = {.registry = info->registry, .ttl_seconds = info->ttl_seconds, .updated_at = info->updated_at}};
     LOSS_TRY(write_line(x, &line, err));
     x->counts->registries++;
@@ -58,7 +62,7 @@ static loss_status export_key(void *arg, const struct registry_kept_key *key, bo
 {
     const struct exporting *x = arg;
     (void)more;
-    LOSS_TRY(write_line(x, &(struct registry_line){.kind = LINE_KEY, .key = *key}, err));
+    LOSS_TRY(write_line(x, &(struct registry_line){.kind = LINE_KEY, .space = x->space, .key = *key}, err));
     for (size_t i = 0; i < key->n; i++) {
         LOSS_TRY(write_line(x, &(struct registry_line){.kind = LINE_ANSWER, .entry = key->entries[i]}, err));
     }
@@ -89,7 +93,7 @@ static loss_status export_page(struct exporting *x, char **cursor, struct loss_e
     return status;
 }
 
-static loss_status export_all(struct exporting *x, struct loss_error *err)
+static loss_status export_registries(struct exporting *x, struct loss_error *err)
 {
     char *cursor = NULL;
     loss_status status;
@@ -97,7 +101,46 @@ static loss_status export_all(struct exporting *x, struct loss_error *err)
         status = export_page(x, &cursor, err);
     } while (status == LOSS_OK && cursor != NULL);
     free(cursor);
-    return status == LOSS_OK ? registry_walk_keys(x->registry, export_key, x, err) : status;
+    return status;
+}
+
+static loss_status export_keys(struct exporting *x, struct loss_error *err)
+{
+    return registry_walk_keys(x->registry, export_key, x, err);
+}
+
+typedef loss_status (*export_step)(struct exporting *x, struct loss_error *err);
+
+static loss_status in_space(struct exporting *x, const char *space, export_step step, struct loss_error *err)
+{
+    LOSS_TRY(registry_space(x->root, space, &x->registry, err));
+    x->space = space;
+    loss_status status = step(x, err);
+    registry_close(x->registry);
+    return status;
+}
+
+static loss_status in_every_space(struct exporting *x, export_step step, struct loss_error *err)
+{
+    char space[REGISTRY_SPACE_MAX + 1] = "";
+    LOSS_TRY(in_space(x, REGISTRY_SPACE_DEFAULT, step, err));
+    for (;;) {
+        LOSS_TRY(registry_next_space(x->root, space, err));
+        if (space[0] == '\0') {
+            return LOSS_OK;
+        }
+        LOSS_TRY(in_space(x, space, step, err));
+    }
+}
+
+/* Keys come behind all registries. */
+static loss_status export_all(struct exporting *x, const char *space, struct loss_error *err)
+{
+    static const export_step steps[] = {export_registries, export_keys};
+    for (size_t i = 0; i < 2; i++) {
+        LOSS_TRY(space != NULL ? in_space(x, space, steps[i], err) : in_every_space(x, steps[i], err));
+    }
+    return LOSS_OK;
 }
 
 static loss_status export_named(struct exporting *x, const char *name, struct loss_error *err)
@@ -113,22 +156,27 @@ static loss_status export_named(struct exporting *x, const char *name, struct lo
     return status;
 }
 
-loss_status registry_export(struct registry *r, const char *const *names, size_t n, FILE *out,
+static loss_status export_names(struct exporting *x, struct loss_error *err)
+{
+    for (size_t i = 0; i < x->n_names; i++) {
+        LOSS_TRY(export_named(x, x->names[i], err));
+    }
+    return LOSS_OK;
+}
+
+loss_status registry_export(struct registry *r, const char *space, const char *const *names, size_t n, FILE *out,
                             struct transfer_counts *counts, struct loss_error *err)
 {
-    struct exporting x = {.registry = r, .out = out, .counts = counts};
+    struct exporting x = {.root = r, .names = names, .n_names = n, .out = out, .counts = counts};
     *counts = (struct transfer_counts){0};
     LOSS_TRY(write_line(&x, &(struct registry_line){.kind = LINE_LOSSD}, err));
     if (names == NULL) {
-        LOSS_TRY(export_all(&x, err));
+        LOSS_TRY(export_all(&x, space, err));
+    } else {
+        LOSS_TRY(in_space(&x, space != NULL ? space : REGISTRY_SPACE_DEFAULT, export_names, err));
     }
-    for (size_t i = 0; i < n; i++) {
-        LOSS_TRY(export_named(&x, names[i], err));
-    }
-    LOSS_TRY(write_line(
-        &x,
-        &(struct registry_line){
-            .kind = LINE_END, .registries = counts->registries, .entries = counts->entries, .keys = counts->keys},
-        err));
+    const struct registry_line end = {
+        .kind = LINE_END, .registries = counts->registries, .entries = counts->entries, .keys = counts->keys};
+    LOSS_TRY(write_line(&x, &end, err));
     return fflush(out) == 0 ? LOSS_OK : loss_fail(err, LOSS_INTERNAL, "", "cannot write: %s", strerror(errno));
 }

@@ -11,7 +11,7 @@
 #include "registry_transfer.h"
 
 struct importing {
-    struct registry *registry;
+    struct registry *registry; /* the default namespace, from which all others come */
     FILE *in;
     char *text;
     size_t room;
@@ -75,9 +75,12 @@ static loss_status import_registry(struct importing *m, registry_taken taken, st
     image.registry = name;
     image.next = next_entry;
     image.arg = m;
-    LOSS_TRY(registry_restore(m->registry, &image, taken, err));
-    m->counts->registries++;
-    return LOSS_OK;
+    struct registry *space;
+    LOSS_TRY(registry_space(m->registry, m->line.space, &space, err));
+    loss_status status = registry_restore(space, &image, taken, err);
+    registry_close(space);
+    m->counts->registries += status == LOSS_OK;
+    return status;
 }
 
 static loss_status read_answers(struct importing *m, struct registry_kept_key *key, struct loss_error *err)
@@ -102,8 +105,12 @@ static loss_status import_key(struct importing *m, registry_taken taken, struct 
 {
     struct registry_kept_key key = m->line.key;
     uint64_t number = m->number;
+    const char *name = m->line.space;
+    struct registry *space;
     LOSS_TRY(read_answers(m, &key, err));
-    loss_status status = m->skip_keys ? LOSS_OK : registry_restore_key(m->registry, &key, taken, err);
+    LOSS_TRY(registry_space(m->registry, name, &space, err));
+    loss_status status = m->skip_keys ? LOSS_OK : registry_restore_key(space, &key, taken, err);
+    registry_close(space);
     if (status != LOSS_OK) {
         m->number = number; /* the key is to blame, not its last answer */
         return status;

@@ -21,6 +21,7 @@
     X(KIND, "kind", STRING, (1u << N_LINE_KINDS) - 1, 0)                                                               \
     X(FORMAT, "format", WHOLE, ON(LOSSD), 0)                                                                           \
     X(REGISTRY, "registry", STRING, ON(REGISTRY), 0)                                                                   \
+    X(SPACE, "namespace", STRING, 0, ON(REGISTRY) | ON(KEY))                                                           \
     X(TTL, "ttl", WHOLE, 0, ON(REGISTRY))                                                                              \
     X(NAME, "name", STRING, ENTRIES, 0)                                                                                \
     X(LOSS, "loss", NUMBER, 0, ENTRIES)                                                                                \
@@ -235,6 +236,12 @@ static loss_status read_entry(struct loss_arena *arena, const struct json_member
     return LOSS_OK;
 }
 
+static loss_status read_space(const struct json_member *m, const char **space, struct loss_error *err)
+{
+    *space = m->given ? m->string : REGISTRY_SPACE_DEFAULT;
+    return registry_is_space(*space) ? LOSS_OK : bad(m, "the name of a namespace", err);
+}
+
 static loss_status read_key(const struct json_member *m, struct registry_kept_key *k, struct loss_error *err)
 {
     size_t n;
@@ -276,6 +283,7 @@ loss_status registry_line_read(struct loss_arena *arena, const char *text, size_
     LOSS_TRY(json_read_members(arena, text, n, m, N_FIELDS, err));
     LOSS_TRY(read_kind(m[F_KIND].string, &line->kind, err));
     LOSS_TRY(check_fields(m, line->kind, err));
+    LOSS_TRY(read_space(&m[F_SPACE], &line->space, err));
     switch (line->kind) {
     case LINE_REGISTRY:
         return read_registry(m, &line->image, err);
@@ -366,6 +374,13 @@ static void write_entry(struct json_out *o, const struct registry_entry *e)
     }
 }
 
+static void write_space(struct json_out *o, const char *space)
+{
+    if (strcmp(space, REGISTRY_SPACE_DEFAULT) != 0) {
+        write_string(o, F_SPACE, space);
+    }
+}
+
 static void write_registry(struct json_out *o, const struct registry_image *image)
 {
     write_string(o, F_REGISTRY, image->registry);
@@ -391,6 +406,7 @@ void registry_line_write(struct json_out *o, const struct registry_line *line)
     write_string(o, F_KIND, kinds[line->kind]);
     switch (line->kind) {
     case LINE_REGISTRY:
+        write_space(o, line->space);
         write_registry(o, &line->image);
         break;
     case LINE_ENTRY:
@@ -398,6 +414,7 @@ void registry_line_write(struct json_out *o, const struct registry_line *line)
         write_entry(o, &line->entry);
         break;
     case LINE_KEY:
+        write_space(o, line->space);
         write_key(o, &line->key);
         break;
     case LINE_END:

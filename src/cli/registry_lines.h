@@ -18,6 +18,7 @@ enum line_kind { LINE_LOSSD, LINE_REGISTRY, LINE_ENTRY, LINE_KEY, LINE_ANSWER, L
 
 struct registry_line {
     enum line_kind kind;
+    const char *space;                  /* of "registry" and "key": their namespace */
     struct registry_image image;        /* of "registry": without `next` */
     struct registry_entry entry;        /* of "entry" and "answer": without `order` */
     struct registry_kept_key key;       /* of "key": `n` answers follow */

@@ -13,9 +13,10 @@ struct transfer_counts {
     uint64_t registries, entries, keys;
 };
 
-/* Write the named registries to `out`; names NULL: all, and the idempotency keys, which belong to none.
+/* Write the named registries of a namespace to `out`; names NULL: all it has, and its idempotency keys, which belong to
+ * none; space NULL, too: all of all namespaces.
  * err  LOSS_UNKNOWN_REGISTRY, LOSS_STORE_UNAVAILABLE, LOSS_OVERLOADED, LOSS_INTERNAL (writing failed) */
-loss_status registry_export(struct registry *r, const char *const *names, size_t n, FILE *out,
+loss_status registry_export(struct registry *r, const char *space, const char *const *names, size_t n, FILE *out,
                             struct transfer_counts *counts, struct loss_error *err);
 
 /* Take in what export wrote. A failure names its line in *line (0: none is to blame) and, where the store groups,

@@ -156,6 +156,24 @@ class RoundTrip(Commands):
         server.__exit__(None, None, None)
 
 
+    def test_namespaces_stay_apart(self):
+        spaces = {"namespace": "team-a"}, {"namespace": "team-b"}
+        given = lines(START, REGISTRY, ENTRY, *[{"kind": "registry", **s, **REGISTRY} for s in spaces],
+                      {**KEY}, ANSWER, {"kind": "key", **spaces[0], **KEY, "fingerprint": "cd" * 32}, ANSWER, end(3, 1, 2))
+        self.run_registry("import", store="a", given=given)
+        out = self.run_registry("export", store="a")
+        self.assertEqual(out, given.replace(": ", ":").replace(", ", ","))
+        self.run_registry("import", store="b", given=out)
+        self.assertEqual(self.run_registry("export", store="b"), out)
+        one = [json.loads(line) for line in self.run_registry("export", "--namespace", "team-a", store="a").splitlines()]
+        self.assertEqual([d.get("namespace") for d in one], [None, "team-a", "team-a", None, None])
+        self.assertEqual(self.run_registry("list", "--json", "--namespace=team-a", store="a").count("\n"), 1)
+        self.assertEqual(self.run_registry("show", "run", "--namespace=team-b", "--json", store="a"), "")
+        self.assertEqual(self.run_registry("show", "run", "--json", store="a").count("\n"), 1)
+        self.run_registry("list", "--namespace", "a/b", store="a", status=2)
+        bad = lines(START, {"kind": "registry", "namespace": "a/b", **REGISTRY})
+        self.assertIn("the name of a namespace", self.run_registry("import", store="a", given=bad, status=1))
+
     def test_the_documents_example_is_taken_and_given_back(self):
         document = (Path(__file__).resolve().parents[2] / "docs/registry-lines.md").read_text(encoding="utf-8")
         example = "".join(line + "\n" for line in document.splitlines() if line.startswith("{"))
