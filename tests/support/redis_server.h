@@ -29,15 +29,19 @@ struct redis_server {
     char directory[64];
 };
 
+/* Below 55536: a node of a cluster takes the one that is 10000 above, too. */
 static inline int redis_free_port(void)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), port = 0;
-    if (bind(fd, (struct sockaddr *)&a, size) == 0 && getsockname(fd, (struct sockaddr *)&a, &size) == 0) {
-        port = ntohs(a.sin_port);
+    int port = 0;
+    for (int i = 0; i < 1000 && (port == 0 || port > 55535); i++) {
+        struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t size = sizeof a;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (bind(fd, (struct sockaddr *)&a, size) == 0 && getsockname(fd, (struct sockaddr *)&a, &size) == 0) {
+            port = ntohs(a.sin_port);
+        }
+        close(fd);
     }
-    close(fd);
     return port;
 }
 
