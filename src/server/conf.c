@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <loss/catalog.h>
+#include <server/cors.h>
 #include <server/machine.h>
 
 typedef enum { OPTION_TEXT, OPTION_WORD, OPTION_COUNT, OPTION_BYTES, OPTION_SECONDS } option_type;
@@ -23,6 +24,7 @@ struct option {
     size_t offset;        /* of the field in struct conf */
     const char *fallback; /* as a client of the command line would write it; NULL: none */
     int64_t min, max;
+    bool (*check)(const char *text);   /* OPTION_TEXT: does it do? NULL: any text */
     const char *const *words;          /* OPTION_WORD, NULL-terminated; the field is the index */
     void (*automatic)(struct conf *c); /* sets the field where the value is "auto" */
     const char *automatic_doc;
@@ -121,6 +123,30 @@ static const struct option options[] = {
      .min = KIB,
      .max = TIB,
      .doc = "Largest request body."},
+    {.name = "max-head",
+     .value = "SIZE",
+     .type = OPTION_BYTES,
+     .offset = FIELD(max_head),
+     .fallback = "16KiB",
+     .min = KIB,
+     .max = 24 * KIB, /* libmicrohttpd's memory for a connection is 32 KiB */
+     .doc = "Largest head of a request: its first line and header fields."},
+    {.name = "max-fields",
+     .value = "N",
+     .type = OPTION_COUNT,
+     .offset = FIELD(max_fields),
+     .fallback = "100",
+     .min = 8,
+     .max = 250,
+     .doc = "Most header fields that a request may have."},
+    {.name = "max-chunks",
+     .value = "N",
+     .type = OPTION_COUNT,
+     .offset = FIELD(max_chunks),
+     .fallback = "65536",
+     .min = 1024,
+     .max = GIB,
+     .doc = "Chunks below 64 bytes that a chunked body may have."},
     {.name = "max-depth",
      .value = "N",
      .type = OPTION_COUNT,
@@ -193,6 +219,14 @@ static const struct option options[] = {
      .min = 16,
      .max = 1000000,
      .doc = "Connections at a time; more wait to be accepted."},
+    {.name = "connections-per-ip",
+     .value = "N",
+     .type = OPTION_COUNT,
+     .offset = FIELD(connections_per_ip),
+     .fallback = "0",
+     .min = 0,
+     .max = 1000000,
+     .doc = "Connections at a time from one address; more are closed at once. 0: any number."},
     {.name = "connection-timeout",
      .value = "TIME",
      .type = OPTION_SECONDS,
@@ -200,7 +234,45 @@ static const struct option options[] = {
      .fallback = "60s",
      .min = 1,
      .max = DAY,
-     .doc = "A connection on which nothing moves for this long is closed."},
+     .doc = "A connection without a request, or on which nothing moves, is closed after this long."},
+    {.name = "head-timeout",
+     .value = "TIME",
+     .type = OPTION_SECONDS,
+     .offset = FIELD(head_timeout),
+     .fallback = "10s",
+     .min = 1,
+     .max = 3600,
+     .doc = "How long a request's head may take to arrive."},
+    {.name = "body-timeout",
+     .value = "TIME",
+     .type = OPTION_SECONDS,
+     .offset = FIELD(body_timeout),
+     .fallback = "10m",
+     .min = 1,
+     .max = DAY,
+     .doc = "How long a request's body may take to arrive, however steadily."},
+    {.name = "min-rate",
+     .value = "SIZE",
+     .type = OPTION_BYTES,
+     .offset = FIELD(min_rate),
+     .fallback = "16KiB",
+     .min = 0,
+     .max = GIB,
+     .doc = "Bytes a second that a client must send of a body, or read of an answer, over each --rate-window. 0: any."},
+    {.name = "rate-window",
+     .value = "TIME",
+     .type = OPTION_SECONDS,
+     .offset = FIELD(rate_window),
+     .fallback = "10s",
+     .min = 1,
+     .max = 3600,
+     .doc = "Over how long --min-rate is measured: how long a client may pause."},
+    {.name = "cors-origin",
+     .value = "ORIGIN[,ORIGIN]...",
+     .type = OPTION_TEXT,
+     .offset = FIELD(cors_origin),
+     .check = cors_list_valid,
+     .doc = "Origins whose pages may call the server from a browser, as in https://app.example; * for every one."},
     {.name = "drain-delay",
      .value = "TIME",
      .type = OPTION_SECONDS,
@@ -412,7 +484,7 @@ static bool set_value(struct conf *c, const struct option *o, const char *text)
     switch (o->type) {
     case OPTION_TEXT:
         *text_field(c, o) = text;
-        return text[0] != '\0';
+        return text[0] != '\0' && (o->check == NULL || o->check(text));
     case OPTION_WORD:
         return set_word(c, o, text);
     default:

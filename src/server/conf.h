@@ -23,10 +23,13 @@ struct conf {
     const char *listen;    /* "127.0.0.1:8080", "[::1]:0" */
     const char *store;     /* what registry_open takes */
     const char *auth_file; /* keys; NULL: none, everybody may do everything */
-    int64_t max_body, max_depth, inline_elements;
+    int64_t max_body, max_head, max_fields, max_chunks, max_depth, inline_elements;
     int64_t memory_budget, queue_jobs, queue_bytes;
     int64_t threads, http_threads;
-    int64_t connection_limit, connection_timeout;
+    int64_t connection_limit, connections_per_ip, connection_timeout;
+    int64_t head_timeout, body_timeout, rate_window;
+    int64_t min_rate;        /* bytes a second */
+    const char *cors_origin; /* NULL: none */
     int64_t drain_delay, drain_timeout;
     int64_t registry_ttl, idempotency_ttl;
     int64_t store_connections, store_connect_timeout, store_timeout;

@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
@@ -24,11 +22,15 @@
 
 #include <loss/compute.h>
 #include <server/auth.h>
+#include <server/cors.h>
+#include <server/framing.h>
 #include <server/hangup.h>
 #include <server/head.h>
+#include <server/late_reply.h>
 #include <server/linger.h>
 #include <server/log.h>
 #include <server/machine.h>
+#include <server/pace.h>
 #include <server/routes.h>
 #include <server/server.h>
 #include <server/workers.h>
@@ -36,16 +38,16 @@
 #define REPLY_BLOCK (32 << 10)
 #define SMALL_BODY (1 << 20)
 #define LARGE_BODY (256 << 10)
-#define MAX_HEADERS 100
-#define MAX_HEAD (16 << 10)
-#define PEEK_US 5000 /* between looks at whether the client is still there */
-#define SERVER_NAME "lossd/" LOSSD_VERSION
+#define SMALL_CHUNK 64
+#define FREE_CHUNKS 1024 /* so many may be smaller on average */
+#define PEEK_US 5000     /* between looks at whether the client is still there */
 
 struct http {
     struct server *server;
     struct workers *workers;
     struct linger_set *linger;
     struct hangup_watch *hangup;
+    struct pace_watch *pace;
     atomic_bool refusing, abandoned;
     atomic_size_t suspended;
 };
@@ -64,6 +66,7 @@ struct exchange {
     struct request request; /* first: routes see this alone */
     struct http *http;
     struct MHD_Connection *connection;
+    struct pace *pace; /* the connection's */
     int fd;
     exchange_phase phase;
     request_next place; /* where it was worked on last */
@@ -72,8 +75,9 @@ struct exchange {
     bool linger; /* the client may still be sending when the answer is out */
     bool stored; /* a step on the store executor has run: too late to refuse */
     bool has_length;
-    uint64_t length;  /* Content-Length */
-    uint64_t dropped; /* bytes of body since it was refused */
+    uint64_t length;               /* Content-Length */
+    uint64_t pieces, small_pieces; /* of a chunked body */
+    uint64_t dropped;              /* bytes of body since it was refused */
     int64_t refused_at;
     char *collected; /* body of a small request */
     size_t capacity;
@@ -193,13 +197,14 @@ static struct MHD_Response *make_response(struct exchange *x)
 
 static enum MHD_Result queue_reply(struct exchange *x)
 {
-    struct MHD_Response *response = make_response(x);
     const struct reply *r = &x->reply;
+    struct MHD_Response *response;
 
-    if (response == NULL) {
+    cors_add(&x->request, &x->reply, x->http->server->conf->cors_origin);
+    if (!pace_move(x->pace, PACE_ANSWER) || (response = make_response(x)) == NULL) {
         return MHD_NO;
     }
-    MHD_add_response_header(response, "Server", SERVER_NAME);
+    MHD_add_response_header(response, "Server", HTTP_SERVER_NAME);
     MHD_add_response_header(response, "X-Request-Id", x->request.request_id);
     if (x->request.traceparent != NULL) {
         MHD_add_response_header(response, "traceparent", x->request.traceparent);
@@ -226,35 +231,13 @@ static enum MHD_Result queue_reply_and_close(struct exchange *x)
     return queue_reply(x);
 }
 
-/* Answer in the middle of a body, past libmicrohttpd, which would not let us. Nothing else is on its way to the client
- * then, and a problem document fits the socket's buffer. MHD_NO makes libmicrohttpd close its side. */
+/* Answer in the middle of a body. MHD_NO makes libmicrohttpd close its side. */
 static enum MHD_Result send_reply_and_close(struct exchange *x)
 {
-    const struct reply *r = &x->reply;
-    char head[2048], date[64], fields[512] = "";
-    time_t now = time(NULL);
-    struct tm calendar;
-    size_t used = 0;
-
-    gmtime_r(&now, &calendar);
-    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &calendar);
-    for (size_t i = 0; i < r->n_headers && used < sizeof fields; i++) {
-        used +=
-            (size_t)snprintf(fields + used, sizeof fields - used, "%s: %s\r\n", r->header[i].name, r->header[i].value);
+    cors_add(&x->request, &x->reply, x->http->server->conf->cors_origin);
+    if (pace_move(x->pace, PACE_ANSWER) && !x->pace->encrypted) {
+        late_reply_send(x->fd, &x->request, &x->reply, MHD_get_reason_phrase_for((unsigned)x->reply.status));
     }
-    int n = snprintf(
-        head, sizeof head,
-        "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\nServer: " SERVER_NAME "\r\nX-Request-Id: %s\r\n"
-        "%s%s%sContent-Type: %s\r\nContent-Length: %zu\r\n%s\r\n",
-        r->status, MHD_get_reason_phrase_for((unsigned)r->status), date, x->request.request_id,
-        x->request.traceparent != NULL ? "traceparent: " : "",
-        x->request.traceparent != NULL ? x->request.traceparent : "", x->request.traceparent != NULL ? "\r\n" : "",
-        r->content_type, r->size, used < sizeof fields ? fields : "");
-    struct iovec parts[2] = {{head, (size_t)n}, {(void *)(uintptr_t)r->body, r->size}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    ssize_t written = sendmsg(x->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-    (void)written; /* a client that is gone needs no answer */
     x->phase = PHASE_QUEUED;
     x->linger = true;
     return MHD_NO;
@@ -262,69 +245,25 @@ static enum MHD_Result send_reply_and_close(struct exchange *x)
 
 /* --- the head --- */
 
-struct framing {
-    unsigned headers, lengths, codings, hosts;
-    size_t bytes; /* of the head, as far as it can still be told: white space may have gone */
-    bool odd_name;
-    const char *length, *coding;
-};
-
 static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
-    struct framing *f = cls;
-
     (void)kind;
-    f->headers++;
-    f->bytes += strlen(name) + strlen(": \r\n") + (value != NULL ? strlen(value) : 0);
-    f->odd_name |= name[0] == '\0' || strpbrk(name, " \t\r\n") != NULL;
-    if (strcasecmp(name, "Content-Length") == 0) {
-        f->lengths++;
-        f->length = value;
-    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
-        f->codings++;
-        f->coding = value != NULL ? value : "";
-    } else if (strcasecmp(name, "Host") == 0) {
-        f->hosts++;
-    }
+    framing_add(cls, name, value);
     return MHD_YES;
 }
 
-/* Where two readers of the same bytes could see different requests, there is no request. */
-static loss_status check_framing(struct exchange *x, struct loss_error *err)
+static loss_status check_framing(struct exchange *x, const char *version, struct loss_error *err)
 {
-    struct framing f = {.bytes = strlen(x->request.target)};
+    const union MHD_ConnectionInfo *size =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    struct framing f = {.old = strcmp(version, "HTTP/1.0") == 0, .bytes = size != NULL ? size->header_size : 0};
 
     MHD_get_connection_values(x->connection, MHD_HEADER_KIND, scan_header, &f);
     x->has_length = f.length != NULL;
-    x->length = f.length != NULL ? strtoull(f.length, NULL, 10) : 0;
+    x->length = framing_length(&f);
     x->request.announced = (size_t)x->length;
     x->has_body = f.coding != NULL || x->length > 0;
-    if (f.headers > MAX_HEADERS) {
-        return loss_fail(err, LOSS_HEADER_TOO_LARGE, "", "a request has at most %d header fields, this one has %u",
-                         MAX_HEADERS, f.headers);
-    }
-    if (f.bytes > MAX_HEAD) {
-        return loss_fail(err, LOSS_HEADER_TOO_LARGE, "", "a request head has at most %d bytes, this one has %zu",
-                         MAX_HEAD, f.bytes);
-    }
-    if (f.lengths > 1 || f.codings > 1 || f.hosts > 1) {
-        return loss_fail_parameter(err, LOSS_BAD_REQUEST,
-                                   f.lengths > 1   ? "Content-Length"
-                                   : f.codings > 1 ? "Transfer-Encoding"
-                                                   : "Host",
-                                   "the header field is given more than once");
-    }
-    if (f.lengths > 0 && f.codings > 0) {
-        return loss_fail_parameter(err, LOSS_BAD_REQUEST, "Transfer-Encoding",
-                                   "Content-Length and Transfer-Encoding exclude each other");
-    }
-    if (f.coding != NULL && strcasecmp(f.coding, "chunked") != 0) {
-        return loss_fail_parameter(err, LOSS_BAD_REQUEST, "Transfer-Encoding", "the only transfer encoding is chunked");
-    }
-    if (f.odd_name) {
-        return loss_fail(err, LOSS_BAD_REQUEST, "", "a header field's name has white space in it");
-    }
-    return LOSS_OK;
+    return framing_check(&f, x->http->server->conf, err);
 }
 
 static uint64_t body_limit(const struct exchange *x)
@@ -399,7 +338,18 @@ static bool too_much_left(const struct exchange *x)
     return left > LINGER_BYTES || x->dropped > LINGER_BYTES || machine_clock() - x->refused_at > LINGER_US;
 }
 
-static enum MHD_Result take_head(struct exchange *x, const char *method)
+/* Where a body is to come its pace counts from now on. False: the head was too late. */
+static bool begin_pace(struct exchange *x)
+{
+    if (!x->has_body) {
+        return pace_move(x->pace, PACE_WORK);
+    }
+    snprintf(x->pace->id, sizeof x->pace->id, "%s", x->request.request_id);
+    x->pace->oip = target_is_oip(x->request.target);
+    return pace_move(x->pace, PACE_BODY);
+}
+
+static enum MHD_Result take_head(struct exchange *x, const char *method, const char *version)
 {
     struct request *q = &x->request;
     bool broken;
@@ -413,7 +363,10 @@ static enum MHD_Result take_head(struct exchange *x, const char *method)
     }
     metrics_begin(x->http->server->metrics);
     x->counted = true;
-    broken = check_framing(x, &x->error) != LOSS_OK;
+    broken = check_framing(x, version, &x->error) != LOSS_OK;
+    if (!begin_pace(x)) {
+        return MHD_NO;
+    }
     if (broken || accept_head(x, &x->error) != LOSS_OK) {
         refuse(x);
         const char *expect = request_header(q, "Expect");
@@ -451,6 +404,25 @@ static loss_status deadline_passed(struct loss_error *err)
     return loss_fail(err, LOSS_DEADLINE_EXCEEDED, "", "the deadline that X-Request-Timeout-Ms set has passed");
 }
 
+/* Each chunk costs a call, however small it is; libmicrohttpd gives a large one in several pieces, as it arrives. */
+static loss_status check_chunks(struct exchange *x, size_t n, struct loss_error *err)
+{
+    long long most = x->http->server->conf->max_chunks;
+
+    x->pieces++;
+    x->small_pieces += n < SMALL_CHUNK;
+    if (x->small_pieces > (uint64_t)most) {
+        return loss_fail(err, LOSS_BAD_REQUEST, "",
+                         "a body may have %lld chunks below %d bytes; the server's option --max-chunks sets the limit",
+                         most, SMALL_CHUNK);
+    }
+    if (x->pieces > FREE_CHUNKS && (x->request.body_size + n) / SMALL_CHUNK < x->pieces) {
+        return loss_fail(err, LOSS_BAD_REQUEST, "", "beyond %d chunks a body has at least %d bytes a chunk on average",
+                         FREE_CHUNKS, SMALL_CHUNK);
+    }
+    return LOSS_OK;
+}
+
 static loss_status accept_piece(struct exchange *x, const char *bytes, size_t n, struct loss_error *err)
 {
     struct request *q = &x->request;
@@ -459,6 +431,9 @@ static loss_status accept_piece(struct exchange *x, const char *bytes, size_t n,
 
     if (q->body_size + n > body_limit(x)) {
         return body_too_large(x, q->body_size + n, err);
+    }
+    if (!x->has_length) {
+        LOSS_TRY(check_chunks(x, n, err));
     }
     if (q->deadline != 0 && machine_clock() >= q->deadline) {
         return deadline_passed(err);
@@ -641,6 +616,9 @@ static void end_body(struct exchange *x)
 static enum MHD_Result take_end(struct exchange *x)
 {
     if (x->phase == PHASE_BODY) {
+        if (x->has_body && !pace_move(x->pace, PACE_WORK)) {
+            return MHD_NO;
+        }
         end_body(x);
     }
     if (x->phase == PHASE_STEPS) {
@@ -662,6 +640,7 @@ static char no_memory;
 struct client {
     struct exchange *current; /* begun, and not completed */
     struct auth_table *keys;  /* as of its last request */
+    struct pace pace;
 };
 
 static struct client *client_of(struct MHD_Connection *connection)
@@ -693,6 +672,8 @@ static void *request_begun(void *cls, const char *target, struct MHD_Connection 
     x->error.pointer[0] = x->error.parameter[0] = x->error.message[0] = '\0';
     x->http = http;
     x->connection = connection;
+    x->pace = &client->pace;
+    (void)pace_move(x->pace, PACE_HEAD); /* where it is late, the head is not waited for */
     x->request.arena = arena;
     x->request.server = http->server;
     x->request.target = copy;
@@ -730,13 +711,12 @@ static enum MHD_Result request_handle(void *cls, struct MHD_Connection *connecti
 {
     (void)cls;
     (void)url;
-    (void)version;
     if (*context == &no_memory) {
         return answer_without_memory(connection);
     }
     struct exchange *x = *context;
     if (x->phase == PHASE_HEAD) {
-        return take_head(x, method);
+        return take_head(x, method, version);
     }
     return *n > 0 ? take_piece(x, bytes, n) : take_end(x);
 }
@@ -752,13 +732,17 @@ static void linger_on(struct http *http, struct MHD_Connection *connection)
 static void account(struct exchange *x, bool complete)
 {
     const struct request *q = &x->request;
-    bool gone = atomic_load(&x->gone) || (!complete && !x->linger);
+    bool late = pace_late(x->pace) && x->phase <= PHASE_REFUSED;
+    bool gone = !late && (atomic_load(&x->gone) || (!complete && !x->linger));
     int64_t total = machine_clock() - q->times.begun;
     bool body = strcmp(q->method, "HEAD") != 0;
     uint64_t bytes_out = x->reply.more != NULL ? x->sent : body ? x->reply.size : 0;
     struct log_request line = {.request = q,
-                               .status = gone ? 0 : x->reply.status,
-                               .code = gone                    ? "client_gone"
+                               .status = late   ? loss_status_http(LOSS_REQUEST_TIMEOUT)
+                                         : gone ? 0
+                                                : x->reply.status,
+                               .code = late                    ? loss_status_slug(LOSS_REQUEST_TIMEOUT)
+                                       : gone                  ? "client_gone"
                                        : x->failure != LOSS_OK ? loss_status_slug(x->failure)
                                                                : NULL,
                                .bytes_out = gone ? x->sent : bytes_out,
@@ -782,14 +766,21 @@ static void request_completed(void *cls, struct MHD_Connection *connection, void
         linger_on(http, connection);
         return;
     }
-    if (x->linger) {
+    if (x->linger || pace_late(x->pace)) {
         linger_on(http, connection);
     }
     if (x->counted) {
         account(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     }
+    (void)pace_move(x->pace, PACE_IDLE);
     client_of(connection)->current = NULL;
     loss_arena_free(x->request.arena);
+}
+
+static void watch_pace(struct http *http, struct client *client, struct MHD_Connection *connection)
+{
+    client->pace.encrypted = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL;
+    pace_add(http->pace, &client->pace, socket_of(connection));
 }
 
 static void connection_changed(void *cls, struct MHD_Connection *connection, void **context,
@@ -801,15 +792,23 @@ static void connection_changed(void *cls, struct MHD_Connection *connection, voi
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         *context = calloc(1, sizeof *client); /* without it there is no memory for a request either */
         hangup_add(http->hangup, socket_of(connection));
+        if (*context != NULL) {
+            watch_pace(http, *context, connection);
+        }
         return;
     }
     hangup_remove(http->hangup, socket_of(connection));
-    if (client != NULL && client->current != NULL) {
+    if (client == NULL) {
+        return;
+    }
+    if (client->current != NULL) {
+        if (pace_late(&client->pace)) {
+            linger_on(http, connection);
+        }
         loss_arena_free(client->current->request.arena);
     }
-    if (client != NULL) {
-        auth_release(client->keys);
-    }
+    auth_release(client->keys);
+    pace_remove(http->pace, &client->pace);
     free(client);
 }
 
@@ -830,7 +829,8 @@ struct http *http_start(struct server *server, int listen_fd)
     h->server = server;
     h->linger = linger_new();
     h->hangup = hangup_new();
-    if (h->linger == NULL || h->hangup == NULL) {
+    h->pace = pace_new(server->conf, server->metrics);
+    if (h->linger == NULL || h->hangup == NULL || h->pace == NULL) {
         goto out;
     }
     h->workers = workers_start(server->conf, listen_fd, &calls);
@@ -867,6 +867,7 @@ void http_stop(struct http *h)
         return;
     }
     workers_stop(h->workers);
+    pace_free(h->pace);
     hangup_free(h->hangup);
     linger_free(h->linger);
     free(h);

@@ -18,6 +18,8 @@
 #include <loss/catalog.h>
 #include <loss/error.h>
 
+#define HTTP_SERVER_NAME "lossd/" LOSSD_VERSION
+
 struct server;
 struct route;
 struct registry;
@@ -59,7 +61,7 @@ struct reply {
      * written, 0 at the end. Called from the HTTP thread. */
     size_t (*more)(void *state, char *buf, size_t max);
     void *state;
-    struct reply_header header[8];
+    struct reply_header header[12];
     size_t n_headers;
 };
 
@@ -101,7 +103,9 @@ const char *request_header(const struct request *q, const char *name);
 bool request_cancelled(void *q);
 
 void reply_header(struct reply *r, const char *name,
-                  const char *value); /* both outlive the reply; beyond 8 they are dropped */
+                  const char *value); /* both outlive the reply; beyond 12 they are dropped */
+/* Is this a path of the Open Inference Protocol, known or not? Its errors have another form. */
+bool target_is_oip(const char *target);
 /* A problem document (RFC 9457) for *err; never fails. Adds Allow, Retry-After and the like as the status wants. */
 void reply_problem(struct request *q, struct reply *r, const struct loss_error *err);
 

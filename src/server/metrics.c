@@ -34,6 +34,9 @@ static const double bounds[] = {1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.
 static const char *const phases[] = {"read", "decode", "compute", "store", "encode"};
 #define N_PHASES (sizeof phases / sizeof phases[0])
 
+static const char *const late_phases[PACE_N_PHASES] = {
+    [PACE_NEW] = NULL, [PACE_IDLE] = "idle", [PACE_HEAD] = "head", [PACE_BODY] = "body", [PACE_ANSWER] = "answer"};
+
 struct histogram {
     atomic_uint_fast64_t bucket[N_BOUNDS + 1], sum_us;
 };
@@ -45,6 +48,8 @@ struct loss_counters {
 struct metrics {
     double started;
     atomic_uint_fast64_t begun, ended, bytes_in, bytes_out;
+    atomic_uint_fast64_t late[PACE_N_PHASES];
+    atomic_int_fast64_t connections;
     struct histogram phase[N_PHASES];
     size_t n_losses;                /* and one for none */
     struct histogram *seconds;      /* [route]; the last is for what no route matched */
@@ -187,6 +192,16 @@ void metrics_end(struct metrics *m, const struct request *q, int status, uint64_
         }
     }
     atomic_fetch_add(&m->ended, 1);
+}
+
+void metrics_connection(struct metrics *m, int change)
+{
+    atomic_fetch_add_explicit(&m->connections, change, memory_order_relaxed);
+}
+
+void metrics_late(struct metrics *m, pace_phase phase)
+{
+    count(&m->late[phase], 1);
 }
 
 uint64_t metrics_in_flight(const struct metrics *m)
@@ -379,6 +394,18 @@ static double cpu_seconds(void)
     return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
 }
 
+static void add_connections(struct text *t, struct metrics *m)
+{
+    add_value(t, "lossd_connections", "gauge", "Connections of clients.",
+              (double)atomic_load_explicit(&m->connections, memory_order_relaxed));
+    add_head(t, "lossd_late_connections_total", "counter", "Connections ended because their client took too long.");
+    for (size_t i = 0; i < PACE_N_PHASES; i++) {
+        if (late_phases[i] != NULL) {
+            add(t, "lossd_late_connections_total{phase=\"%s\"} %" PRIu64 "\n", late_phases[i], counted(&m->late[i]));
+        }
+    }
+}
+
 static void add_server(struct text *t, const struct server *server)
 {
     struct metrics *m = server->metrics;
@@ -390,6 +417,7 @@ static void add_server(struct text *t, const struct server *server)
     add(t, "lossd_queue_length{queue=\"store\"} %zu\n", executor_length(server->store));
     add_value(t, "lossd_requests_in_flight", "gauge", "Requests begun and not yet answered.",
               (double)metrics_in_flight(m));
+    add_connections(t, m);
     add_value(t, "lossd_memory_used_bytes", "gauge", "What the requests in flight hold.",
               (double)loss_budget_used(&server->budget));
     add_value(t, "lossd_memory_budget_bytes", "gauge", "What they may hold (--memory-budget).",

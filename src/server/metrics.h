@@ -12,6 +12,7 @@
 
 #include <loss/arena.h>
 #include <server/http.h>
+#include <server/pace.h>
 
 struct metrics;
 
@@ -21,6 +22,9 @@ void metrics_free(struct metrics *m);
 void metrics_begin(struct metrics *m); /* a request has arrived ... */
 /* ... and was answered with this status (0: its client left before). The route, the loss, rows and times are the request's. */
 void metrics_end(struct metrics *m, const struct request *q, int status, uint64_t bytes_out, int64_t total_us);
+
+void metrics_connection(struct metrics *m, int change); /* 1: accepted, -1: closed */
+void metrics_late(struct metrics *m, pace_phase phase); /* a connection was ended that took too long with this */
 
 uint64_t metrics_in_flight(const struct metrics *m);
 

@@ -49,8 +49,7 @@ static void write_document(struct json_out *o, const struct request *q, const st
     json_out_close(o, '}');
 }
 
-/* Paths of the Open Inference Protocol, known or not. */
-static bool speaks_oip(const char *target)
+bool target_is_oip(const char *target)
 {
     return strncmp(target, "/v2", 3) == 0 && (target[3] == '\0' || target[3] == '/' || target[3] == '?');
 }
@@ -83,7 +82,7 @@ void reply_problem(struct request *q, struct reply *r, const struct loss_error *
 {
     struct json_out o;
     loss_status status = err->status;
-    bool oip = speaks_oip(q->target);
+    bool oip = target_is_oip(q->target);
 
     json_out_init(&o, q->arena);
     if (oip) {

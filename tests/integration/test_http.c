@@ -363,17 +363,17 @@ static void test_a_huge_head__is_431(void **state)
 static void test_heads_up_to_16_kib__are_read(void **state)
 {
     static const struct {
-        size_t filler;
+        size_t size;
         const char *answer;
-    } cases[] = {{16000, "HTTP/1.1 200"}, {16384, "HTTP/1.1 431"}, {30000, "HTTP/1.1 431"}};
+    } cases[] = {{16384, "HTTP/1.1 200"}, {16385, "HTTP/1.1 431"}, {30000, "HTTP/1.1 431"}};
     static char request[32000];
     char buf[4096];
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         strcpy(request, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Filler: ");
         size_t used = strlen(request);
-        memset(request + used, 'y', cases[i].filler);
-        strcpy(request + used + cases[i].filler, "\r\n\r\n");
+        memset(request + used, 'y', cases[i].size - used - 4);
+        strcpy(request + cases[i].size - 4, "\r\n\r\n");
         raw_exchange(shared.port, request, buf, sizeof buf);
         assert_true(strncmp(buf, cases[i].answer, 12) == 0);
     }
@@ -442,6 +442,25 @@ static void test_a_chunked_body__is_read(void **state)
     }
     raw_send(fd, "0\r\nX-Trailer: y\r\n\r\n");
     assert_true(raw_expect(fd, buf, sizeof buf, "\"losses\"", 5000));
+    close(fd);
+}
+
+/* Each chunk costs a call, so a body of a million bytes does not come as a million chunks. */
+static void test_many_tiny_chunks__are_400(void **state)
+{
+    static char pieces[6 * 2000 + 1];
+    char buf[4096];
+    int fd = raw_connect(shared.port);
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        memcpy(pieces + 6 * i, "1\r\n \r\n", 6);
+    }
+    raw_send(fd, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n");
+    raw_send_bytes(fd, pieces, 6 * 1024);
+    raw_send_bytes(fd, pieces, sizeof pieces - 1);
+    raw_send_bytes(fd, "0\r\n\r\n", 5);
+    assert_true(raw_expect(fd, buf, sizeof buf, "bytes a chunk on average", 5000));
+    assert_true(strncmp(buf, "HTTP/1.1 400", 12) == 0);
     close(fd);
 }
 
@@ -709,6 +728,7 @@ int main(void)
         cmocka_unit_test(test_ambiguous_framing__is_400_and_closes),
         cmocka_unit_test(test_a_body_byte_by_byte__is_read),
         cmocka_unit_test(test_a_chunked_body__is_read),
+        cmocka_unit_test(test_many_tiny_chunks__are_400),
         cmocka_unit_test(test_expect_continue__is_asked_for_the_body),
         cmocka_unit_test(test_expect_continue__is_refused_by_the_head_alone),
         cmocka_unit_test(test_a_body_beyond_the_limit__is_413_that_arrives),
