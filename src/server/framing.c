@@ -8,10 +8,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LINE_END 2
+
+void framing_bytes(struct framing *f, const struct framing_bytes *b)
+{
+    f->exact = true;
+    f->line = (uintptr_t)b->version + strlen(b->version) + LINE_END;
+    f->end = (uintptr_t)b->method + b->size;
+    f->odd_line |= (uintptr_t)b->target != (uintptr_t)b->method + strlen(b->method) + 1 ||
+                  (uintptr_t)b->version != (uintptr_t)b->target + b->target_size + 1;
+}
+
+/* The name begins where the line before has ended, and the value stands behind a colon and nothing but white space. */
+static void follow(struct framing *f, const char *name, const char *value)
+{
+    uintptr_t colon = (uintptr_t)name + strlen(name);
+    bool in_line = value != NULL && (uintptr_t)value > colon && (uintptr_t)value < f->end;
+
+    f->odd_line |= (uintptr_t)name != f->line || !in_line;
+    f->line = in_line ? (uintptr_t)value + strlen(value) + LINE_END : 0;
+}
+
 void framing_add(struct framing *f, const char *name, const char *value)
 {
     f->fields++;
+    if (f->exact) {
+        follow(f, name, value);
+    }
     f->odd_name |= name[0] == '\0' || strpbrk(name, " \t\r\n") != NULL;
+    f->odd_line |= value != NULL && strchr(value, '\r') != NULL;
     if (strcasecmp(name, "Content-Length") == 0) {
         f->lengths++;
         f->length = value != NULL ? value : "";
@@ -68,8 +93,16 @@ loss_status framing_check(const struct framing *f, const struct conf *conf, stru
         return loss_fail_parameter(err, LOSS_BAD_REQUEST, "Transfer-Encoding",
                                    "HTTP/1.0 has no transfer encodings: send HTTP/1.1, or Content-Length");
     }
+    if (f->length != NULL && (f->length[0] == '\0' || f->length[strspn(f->length, "0123456789")] != '\0')) {
+        return loss_fail_parameter(err, LOSS_BAD_REQUEST, "Content-Length", "a length has nothing but digits");
+    }
     if (f->odd_name) {
         return loss_fail(err, LOSS_BAD_REQUEST, "", "a header field's name has white space in it");
+    }
+    if (f->odd_line || (f->exact && f->line + LINE_END != f->end)) {
+        return loss_fail(err, LOSS_BAD_REQUEST, "",
+                         "each line of a head ends with a carriage return and a line feed, is one line, has no zero "
+                         "byte, and the first one has a space between its parts");
     }
     return LOSS_OK;
 }

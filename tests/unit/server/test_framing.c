@@ -62,7 +62,10 @@ static void test_framing__refuses_what_two_readers_end_elsewhere(void **state)
         {{"Transfer-Encoding: chunked, chunked"}, "Transfer-Encoding", false},
         {{"Transfer-Encoding:"}, "Transfer-Encoding", false},
         {{"Transfer-Encoding: chunked"}, "Transfer-Encoding", true},
+        {{"Content-Length: 5x"}, "Content-Length", false},
+        {{"Content-Length:"}, "Content-Length", false},
         {{"X-A : b"}, "", false},
+        {{"X-A: b\rHost: c"}, "", false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -71,6 +74,37 @@ static void test_framing__refuses_what_two_readers_end_elsewhere(void **state)
         assert_int_equal(check(&f, bad[i].fields, &err), LOSS_BAD_REQUEST);
         assert_string_equal(err.parameter, bad[i].parameter);
     }
+}
+
+/* A head as libmicrohttpd leaves it behind: strings where it has found ends. */
+static loss_status check_bytes(const char *head, size_t size, size_t target_size, const size_t *ends, size_t n_ends)
+{
+    char buffer[256];
+    struct framing f = {.bytes = size};
+    struct framing_bytes bytes = {.method = buffer, .target = buffer + 4, .target_size = target_size, .size = size};
+    struct loss_error err = {.status = LOSS_OK};
+
+    memcpy(buffer, head, size);
+    for (size_t i = 0; i < n_ends; i++) {
+        buffer[ends[i]] = '\0';
+    }
+    bytes.version = buffer + 7;
+    framing_bytes(&f, &bytes);
+    framing_add(&f, buffer + 17, buffer + 20);
+    framing_add(&f, buffer + 23, buffer + 26);
+    return framing_check(&f, &conf, &err);
+}
+
+static void test_framing__counts_the_bytes_between_lines(void **state)
+{
+    static const char good[] = "GET /a HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n";
+    static const size_t ends[] = {3, 6, 15, 18, 21, 24, 27};
+    static const size_t zero_in_value[] = {3, 6, 15, 18, 20, 24, 27}, zero_in_target[] = {3, 5, 15, 18, 21, 24, 27};
+    (void)state;
+    assert_int_equal(check_bytes(good, sizeof good - 1, 2, ends, 7), LOSS_OK);
+    assert_int_equal(check_bytes(good, sizeof good - 1, 2, zero_in_value, 7), LOSS_BAD_REQUEST);
+    assert_int_equal(check_bytes(good, sizeof good - 1, 1, zero_in_target, 7), LOSS_BAD_REQUEST);
+    assert_int_equal(check_bytes(good, sizeof good - 2, 2, ends, 7), LOSS_BAD_REQUEST);
 }
 
 static void test_framing__names_the_option_of_each_limit(void **state)
@@ -94,6 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_framing__takes_what_ends_in_one_place),
         cmocka_unit_test(test_framing__refuses_what_two_readers_end_elsewhere),
+        cmocka_unit_test(test_framing__counts_the_bytes_between_lines),
         cmocka_unit_test(test_framing__names_the_option_of_each_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
