@@ -3,24 +3,20 @@
 
 wrk posts losses to a server whose store is an SQLite file, each answered when its commit is on disk, beside what SQLite
 itself does on the same disk with the same journal and the same care: a transaction an add, and as many adds a transaction
-as there are connections. Where Redis is installed, redis-benchmark appends to a list that is synced on every write.
-At the end small losses with and without a registry, taken in turns.
+as there are connections. At the end small losses with and without a registry, taken in turns.
 """
 
 import contextlib
 import json
-import re
-import shutil
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from bench_http import EXAMPLE, PATH, ROUNDS, SECONDS, row, wrk
-from lossd_server import free_port, lossd, stop
+from lossd_server import lossd
 
 HERE = Path(__file__).resolve().parent
 CONNECTIONS = (1, 16, 64)
@@ -49,24 +45,6 @@ def sqlite_rate(folder, adds):
             transaction()
             done += adds
         return done / (time.monotonic() - begun)
-
-
-def redis_rates(folder):
-    """redis-benchmark's appends a second, on as many connections; none where Redis is not installed."""
-    if not shutil.which("redis-server") or not shutil.which("redis-benchmark"):
-        return
-    port = str(free_port())
-    with subprocess.Popen(["redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", str(folder), "--save", "",
-                           "--appendonly", "yes", "--appendfsync", "always"], stdout=subprocess.DEVNULL) as server:
-        try:
-            time.sleep(1)
-            for connections in CONNECTIONS:
-                out = subprocess.run(["redis-benchmark", "-p", port, "-c", str(connections), "-n", str(500 * connections), "-q",
-                                      "-t", "rpush"], capture_output=True, text=True, check=True).stdout
-                rate = re.findall(r"RPUSH: ([0-9.]+) requests per second", out)[-1]
-                row(f"redis-benchmark, {connections} connections, appendfsync always", float(rate), "requests/s")
-        finally:
-            stop(server)
 
 
 def bench_adds(url, folder):
@@ -98,7 +76,6 @@ def main():
         with lossd(build / "lossd", "--store", f"sqlite:{folder / 'registry.db'}") as (url, _):
             bench_adds(url, folder)
             bench_losses(url)
-        redis_rates(folder)
 
 
 if __name__ == "__main__":

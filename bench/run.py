@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 FIGURE = re.compile(r"^(\S.*?) {2,}([-+0-9.e]+) (\S.*)$")
 FEW = "8192x1000"  # of the kernels' cases, in a quick run
 SECONDS = {"bench_kernels": 0.2, "bench_sum": 0.2, "bench_number": 0.2, "bench_json_scan": 0.1, "bench_http": 3,
-           "bench_mixed": 3, "bench_fastapi": 3, "bench_numbers": 1.5, "bench_registry": 2}
+           "bench_mixed": 3, "bench_fastapi": 3, "bench_numbers": 1.5, "bench_registry": 2, "bench_redis": 1}
 PACKAGES = ("torch", "jax", "numpy", "orjson", "fastapi", "uvicorn")
 
 

@@ -201,11 +201,23 @@ def registry_rows(f):
                                                  "with": "small losses with a registry, 64 connections"}))
 
 
-PARTS = (small_rows, number_rows, softmax_rows, elementwise_rows, sum_rows, machine_rows, registry_rows)
+def redis_rows(f):
+    for sync in ("always", "everysec"):
+        for connections in (1, 16, 64):
+            which = f"{connections} connections, appendfsync {sync}"
+            adds, merges = f.get("bench_redis", f"adds in Redis, {which}"), f.get("bench_redis", f"batches computed and merged in Redis, {which}")
+            for peer in ("the script that adds", "RPUSH"):
+                rate = f.get("bench_redis", f"redis-benchmark, {peer}, {which}")
+                yield Row("redis", f"adds, {which}, to redis-benchmark's {peer}", None, None, f.ratio(adds, rate),
+                          detail=f"lossd {adds:,.0f}/s (merging {merges:,.0f}/s), redis-benchmark {rate:,.0f}/s"
+                          if adds and merges and rate else "")
+
+
+PARTS = (small_rows, number_rows, softmax_rows, elementwise_rows, sum_rows, machine_rows, registry_rows, redis_rows)
 GROUPS = {
     "requests": "Whole requests over HTTP", "numbers": "JSON numbers, the server's CPU time",
     "softmax": "Softmax cross entropy, float32", "elementwise": "Element-wise losses, 16 million float32",
-    "totals": "Exact totals", "machine": "Cores, memory, neighbours", "registry": "The registry on disk",
+    "totals": "Exact totals", "machine": "Cores, memory, neighbours", "registry": "The registry on disk", "redis": "The registry in Redis",
 }
 
 
