@@ -174,8 +174,8 @@ static inline void read_run(struct json_scan *s, const char **p, const char *end
     size_t n = 0, next_list = 0;
     while (n < room && q < end) {
         if (n >= next_list) {
-            const size_t list = single ? number_read_list_f32(&q, end, f + n, room - n)
-                                       : number_read_list_f64(&q, end, d + n, room - n);
+            const size_t list = single ? number_read_list_f32(&q, end, f + n, room - n, &s->habit)
+                                       : number_read_list_f64(&q, end, d + n, room - n, &s->habit);
             n += list;
             next_list = n + (list > 0 ? 1 : WITHOUT_LIST);
             if (list > 0) {

@@ -25,6 +25,7 @@
 #include <text/base64.h>
 #include <text/json_scan.h>
 #include <text/json_text.h>
+#include <text/number.h>
 
 #define MAX_NUMBER_TEXT ((size_t)65536) /* bytes of one number */
 #define MAX_POINTER 1024                /* what a loss_error holds */
@@ -104,8 +105,9 @@ struct json_scan {
     loss_dtype dtype;
     void *data; /* n numbers; &stage or a block */
     size_t n, capacity;
-    size_t row;       /* n where the innermost array began */
-    size_t tensor_at; /* offset of its first number, or of one soon after */
+    size_t row;                /* n where the innermost array began */
+    size_t tensor_at;          /* offset of its first number, or of one soon after */
+    struct number_habit habit; /* of the last tensor, too */
     bool block;
 
     struct slot *values;

@@ -190,20 +190,13 @@ static bool is_literal(const char *p, const char *end)
 
 /* ---- a decimal to the nearest double or float ---- */
 
-/* The nearest double to digits * 10^exponent; false where it would be subnormal.
+/* The bits of the nearest double to digits * 10^q, for digits other than 0; its biased exponent may come out as anything,
+ * and where that is below 1 or above 2046 the bits mean nothing.
  * Eisel-Lemire: the product of the digits with 64 leading bits of 5^q has the double's bits, or else that with 128
- * (Mushtak and Lemire 2023, "Fast number parsing without fallback"). */
-static bool nearest_double(uint64_t digits, int64_t exponent, double *out)
+ * (Mushtak and Lemire 2023, "Fast number parsing without fallback"). Inlined into the reading of lists it took a third
+ * more time. */
+__attribute__((noinline)) static uint64_t nearest_bits(uint64_t digits, int q, int *biased)
 {
-    if (digits == 0 || exponent < POWERS_OF_FIVE_FIRST) {
-        *out = 0;
-        return true;
-    }
-    if (exponent > 308) {
-        *out = INFINITY;
-        return true;
-    }
-    int q = (int)exponent;
     struct power_of_five five = powers_of_five[q - POWERS_OF_FIVE_FIRST];
     int zeros = __builtin_clzll(digits);
     digits <<= zeros;
@@ -214,17 +207,30 @@ static bool nearest_double(uint64_t digits, int64_t exponent, double *out)
     int top = (int)(high >> 63);
     uint64_t significand = high >> (top + 9); /* 54 bits: one more than a double has */
     /* 217706 / 2^16 is log2(10) */
-    int biased = ((217706 * q) >> 16) + 63 + top - zeros + EXPONENT_BIAS;
-    if (UNLIKELY(biased <= 0))
-        return false;
+    *biased = ((217706 * q) >> 16) + 63 + top - zeros + EXPONENT_BIAS;
     /* Exactly half-way, which is possible for few q alone, goes to even; else the last bit rounds. */
     if (UNLIKELY((uint64_t)product <= 1 && q >= -4 && q <= 23 && (significand & 3) == 1 &&
                  significand << (top + 9) == high))
         significand--;
     significand = (significand + (significand & 1)) >> 1;
-    uint64_t bits = ((uint64_t)biased << 52) + (significand - DOUBLE_HIDDEN); /* a carry raises the exponent */
+    return ((uint64_t)*biased << 52) + (significand - DOUBLE_HIDDEN); /* a carry raises the exponent */
+}
+
+/* The nearest double to digits * 10^exponent; false where it would be subnormal. */
+static bool nearest_double(uint64_t digits, int64_t exponent, double *out)
+{
+    if (digits == 0 || exponent < POWERS_OF_FIVE_FIRST) {
+        *out = 0;
+        return true;
+    }
+    if (exponent > 308) {
+        *out = INFINITY;
+        return true;
+    }
+    int biased;
+    uint64_t bits = nearest_bits(digits, (int)exponent, &biased);
     *out = bits >= (uint64_t)2047 << 52 ? INFINITY : double_of(bits);
-    return true;
+    return LIKELY(biased > 0);
 }
 
 /* As above for any decimal: what lies between two numbers that round to one double rounds to it too. */
@@ -441,12 +447,9 @@ static inline const char *scan_short(const char *p, struct short_decimal *d)
 /* The nearest double; *tie: it is half-way between two floats. */
 static inline double short_to_f64(struct short_decimal d, bool *tie)
 {
-    double v;
-    if (d.places == 0)
-        v = (double)(int64_t)d.digits; /* 8 digits: exact */
-    else /* Clinger's exact division is no faster, and half of 16 digits are too many for it: a bad branch */
-        nearest_double(d.digits, -(int)d.places, &v);
-    uint64_t bits = double_bits(v);
+    /* Clinger's exact division is no faster, and half of 16 digits are too many for it: a bad branch */
+    int biased; /* far from its bounds: the value is 0 or from 1e-18 to 1e16 */
+    uint64_t bits = LIKELY(d.digits != 0) ? nearest_bits(d.digits, -(int)d.places, &biased) : 0;
     *tie = (bits & FLOAT_MASK) == FLOAT_HALF; /* v is 0 or at least 1e-18: far from subnormal floats */
     return double_of(bits | (uint64_t)d.negative << 63);
 }
@@ -540,10 +543,12 @@ static inline __m128i load16(const char *p)
     return _mm_loadu_si128((const __m128i *)(const void *)p);
 }
 
-/* The number from byte a of the text to the comma at byte b; false where it has no point, or is not plain and short.
- * Where a number begins and ends is known before it is read, so many can be under way at a time; and no branch depends
- * on how many digits it has: zeros are put behind them until there are 18. */
-static inline bool plain_number(const char *text, uint64_t digits, unsigned a, unsigned b, struct short_decimal *d)
+/* The number from byte a of the text to the comma at byte b; false where it has no point, or is not plain and short: it
+ * has at most 16 digits, or 18 where `wide`. Where a number begins and ends is known before it is read, so many can be
+ * under way at a time; and no branch depends on how many digits it has: zeros are put behind them until there are as
+ * many as it may have. */
+static inline bool plain_number(const char *text, uint64_t digits, unsigned a, unsigned b, const bool wide,
+                                struct short_decimal *d)
 {
     d->negative = text[a] == '-';
     a += d->negative;
@@ -552,23 +557,28 @@ static inline bool plain_number(const char *text, uint64_t digits, unsigned a, u
     unsigned whole = (unsigned)__builtin_ctzll(others);
     unsigned size = (unsigned)__builtin_ctzll((others & (others - 1)) | DOUBLE_SIGN);
     unsigned n = size - 1; /* digits */
-    if (UNLIKELY(size != b - a || p[whole] != '.' || n > 18 || whole - 1 >= 15 || n == whole ||
+    if (UNLIKELY(size != b - a || p[whole] != '.' || n > (wide ? 18 : 16) || whole - 1 >= 15 || n == whole ||
                  (whole > 1 && *p == '0')))
         return false;
 
     __m128i before = first_bytes(whole); /* the point; the digits behind it move up into its place */
     __m128i text16 = _mm_or_si128(_mm_and_si128(before, load16(p)), _mm_andnot_si128(before, load16(p + 1)));
     __m128i digits16 = _mm_and_si128(_mm_sub_epi8(text16, _mm_set1_epi8('0')), first_bytes(n < 16 ? n : 16));
+    d->digits = gather16(digits16);
+    if (!wide) {
+        d->places = 16 - whole;
+        return true;
+    }
     unsigned tens = (unsigned)(p[17] - '0') & -(unsigned)(n > 16), ones = (unsigned)(p[18] - '0') & -(unsigned)(n > 17);
-    d->digits = gather16(digits16) * 100 + tens * 10 + ones;
+    d->digits = d->digits * 100 + tens * 10 + ones;
     d->places = 18 - whole;
     return true;
 }
 
-/* Into floats where `single`, else doubles. A constant says which: asking the pointers again for each number took a
- * quarter more time. */
-__attribute__((always_inline)) static inline size_t read_list(const char **p, const char *end, void *out, size_t n,
-                                                              const bool single)
+/* Up to n numbers, into floats where `single`, else doubles. A constant says which, and what they
+ * are like: asking for each number took a third more time. */
+__attribute__((always_inline)) static inline size_t read_list_as(const char **p, const char *end, void *out, size_t n,
+                                                                 const bool single, const struct number_habit habit)
 {
     const char *text = *p;
     float *f = out;
@@ -581,7 +591,7 @@ __attribute__((always_inline)) static inline size_t read_list(const char **p, co
         for (; w.commas != 0 && i < n; w.commas &= w.commas - 1) {
             unsigned b = (unsigned)__builtin_ctzll(w.commas);
             struct short_decimal number;
-            bool plain = plain_number(text, w.digits, a, b, &number), tie = false;
+            bool plain = plain_number(text, w.digits, a, b, habit.wide, &number), tie = false;
             if (plain && single)
                 plain = short_to_f32(number, &f[i]);
             else if (plain)
@@ -592,7 +602,8 @@ __attribute__((always_inline)) static inline size_t read_list(const char **p, co
             }
             i++;
             a = b + 1;
-            a += text[a] == ' ';
+            if (habit.spaced)
+                a += text[a] == ' ';
         }
         text += a;
     }
@@ -600,25 +611,71 @@ __attribute__((always_inline)) static inline size_t read_list(const char **p, co
     return i;
 }
 
+/* Out of line, so that each has registers of its own. */
+#define READ_LIST_AS(name, single, wide, spaced)                                                                       \
+    __attribute__((noinline)) static size_t name(const char **p, const char *end, void *out, size_t n)                 \
+    {                                                                                                                  \
+        return read_list_as(p, end, out, n, single, (struct number_habit){wide, spaced});                              \
+    }
+READ_LIST_AS(narrow_f32, true, false, false)
+READ_LIST_AS(wide_f32, true, true, false)
+READ_LIST_AS(spaced_narrow_f32, true, false, true)
+READ_LIST_AS(spaced_wide_f32, true, true, true)
+READ_LIST_AS(narrow_f64, false, false, false)
+READ_LIST_AS(wide_f64, false, true, false)
+READ_LIST_AS(spaced_narrow_f64, false, false, true)
+READ_LIST_AS(spaced_wide_f64, false, true, true)
+
+/* Does what looks like a number begin at p that has more than 16 digits? */
+static inline bool is_wide(const char *p)
+{
+    unsigned i = 0;
+    while (i < 18 && (is_digit(p[i]) || p[i] == '.' || p[i] == '-'))
+        i++;
+    return i == 18;
+}
+
+static inline size_t read_list(const char **p, const char *end, void *out, size_t n, struct number_habit *habit,
+                               const bool single)
+{
+    typedef size_t reader(const char **p, const char *end, void *out, size_t n);
+    static reader *const readers[2][2][2] = {{{narrow_f64, wide_f64}, {spaced_narrow_f64, spaced_wide_f64}},
+                                             {{narrow_f32, wide_f32}, {spaced_narrow_f32, spaced_wide_f32}}};
+    const size_t item = single ? sizeof(float) : sizeof(double);
+    size_t i = 0;
+    for (;;) {
+        i += readers[single][habit->spaced][habit->wide](p, end, (char *)out + i * item, n - i);
+        bool space = i > 0 && !habit->spaced && *p < end && **p == ' ';
+        *p += space;
+        habit->spaced |= space;
+        bool more = i < n && end - *p >= WINDOW_REACH;
+        bool wide = more && !habit->wide && is_wide(*p);
+        habit->wide |= wide;
+        if (!more || !(space || wide))
+            return i;
+    }
+}
+
 #else
 
 /* One by one is as good, where no instruction tells of 16 bytes at once what they are. */
-static inline size_t read_list(const char **p, const char *end, void *out, size_t n, const bool single)
+static inline size_t read_list(const char **p, const char *end, void *out, size_t n, struct number_habit *habit,
+                               const bool single)
 {
-    (void)p, (void)end, (void)out, (void)n, (void)single;
+    (void)p, (void)end, (void)out, (void)n, (void)habit, (void)single;
     return 0;
 }
 
 #endif
 
-size_t number_read_list_f64(const char **p, const char *end, double *out, size_t n)
+size_t number_read_list_f64(const char **p, const char *end, double *out, size_t n, struct number_habit *habit)
 {
-    return read_list(p, end, out, n, false);
+    return read_list(p, end, out, n, habit, false);
 }
 
-size_t number_read_list_f32(const char **p, const char *end, float *out, size_t n)
+size_t number_read_list_f32(const char **p, const char *end, float *out, size_t n, struct number_habit *habit)
 {
-    return read_list(p, end, out, n, true);
+    return read_list(p, end, out, n, habit, true);
 }
 
 /* ---- printing ---- */

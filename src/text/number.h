@@ -8,6 +8,7 @@
 #ifndef TEXT_NUMBER_H
 #define TEXT_NUMBER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef enum {
@@ -28,11 +29,18 @@ typedef enum {
 number_status number_read_f64(const char **p, const char *end, double *out, unsigned *flags);
 number_status number_read_f32(const char **p, const char *end, float *out, unsigned *flags);
 
+/* What the numbers of a list turned out to be like, so that those of the next one are read as fast as they can be from
+ * the first on. Begins as zeros, and decides about time alone. */
+struct number_habit {
+    bool wide;   /* more than 16 digits */
+    bool spaced; /* a space behind each comma */
+};
+
 /* Read up to n numbers of which each has a comma behind it, and perhaps a space, as most are in arrays: how many, and *p
  * stands behind them. Stops before whatever is not plain, has a flag, or is near `end`; then the others are to be asked,
  * so it may well be none. What stops it may have touched the number out[] goes on with. */
-size_t number_read_list_f64(const char **p, const char *end, double *out, size_t n);
-size_t number_read_list_f32(const char **p, const char *end, float *out, size_t n);
+size_t number_read_list_f64(const char **p, const char *end, double *out, size_t n, struct number_habit *habit);
+size_t number_read_list_f32(const char **p, const char *end, float *out, size_t n, struct number_habit *habit);
 
 /* Print the shortest decimal ("0.1", "1.0", "1e-05", "1.5e+16"), without a NUL; returns its length, at most
  * NUMBER_PRINT_MAX. Finite values only. */

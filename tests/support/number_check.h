@@ -139,14 +139,14 @@ static inline const char *number_fault(const char *text, size_t n)
 }
 
 /* What is wrong with how the n bytes at `text` are read as a list, beside one by one; NULL: nothing. */
-static inline const char *number_list_fault(const char *text, size_t n, bool single)
+static inline const char *number_list_fault_of(const char *text, size_t n, bool single, struct number_habit habit)
 {
     enum { MOST = 256 };
     double doubles[MOST], v64;
     float floats[MOST], v32;
     const char *list = text, *p = text;
-    size_t found = single ? number_read_list_f32(&list, text + n, floats, MOST)
-                          : number_read_list_f64(&list, text + n, doubles, MOST);
+    size_t found = single ? number_read_list_f32(&list, text + n, floats, MOST, &habit)
+                          : number_read_list_f64(&list, text + n, doubles, MOST, &habit);
     for (size_t i = 0; i < found; i++) {
         unsigned flags = 0;
         if ((single ? number_read_f32(&p, text + n, &v32, &flags) : number_read_f64(&p, text + n, &v64, &flags)) !=
@@ -161,6 +161,17 @@ static inline const char *number_list_fault(const char *text, size_t n, bool sin
         p += p < text + n && *p == ' ';
     }
     return p == list ? NULL : "list: place";
+}
+
+/* As above, whatever the lists before were like. */
+static inline const char *number_list_fault(const char *text, size_t n, bool single)
+{
+    const char *fault = NULL;
+    for (unsigned i = 0; i < 4 && fault == NULL; i++) {
+        const struct number_habit habit = {.wide = (i & 1) != 0, .spaced = (i & 2) != 0};
+        fault = number_list_fault_of(text, n, single, habit);
+    }
+    return fault;
 }
 
 #endif

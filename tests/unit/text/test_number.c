@@ -342,7 +342,8 @@ static void test_reading__takes_lists_as_it_takes_their_numbers(void **state)
         }
         const char *p = copy;
         double doubles[60];
-        found += number_read_list_f64(&p, copy + n, doubles, 60);
+        struct number_habit habit = {false, false};
+        found += number_read_list_f64(&p, copy + n, doubles, 60, &habit);
         test_free(copy);
     }
 #ifdef __SSE2__
