@@ -22,10 +22,11 @@ import table
 
 HERE = Path(__file__).resolve().parent
 FIGURE = re.compile(r"^(\S.*?) {2,}([-+0-9.e]+) (\S.*)$")
-FEW = "8192x1000"  # of the kernels' cases, in a quick run
-SECONDS = {"bench_kernels": 0.2, "bench_sum": 0.2, "bench_number": 0.2, "bench_json_scan": 0.1, "bench_http": 3,
-           "bench_mixed": 3, "bench_fastapi": 3, "bench_numbers": 1.5, "bench_registry": 2, "bench_redis": 1}
-PACKAGES = ("torch", "jax", "numpy", "orjson", "fastapi", "uvicorn")
+FEW, FEW_LOSSES = "8192x1000", "huber_loss"  # of the kernels' cases and of the losses, in a quick run
+SECONDS = {"bench_kernels": 0.2, "bench_losses": 0.1, "losses_torch": 0.1, "losses_optax": 0.1, "bench_sum": 0.2,
+           "bench_number": 0.2, "bench_json_scan": 0.1, "bench_http": 3, "bench_mixed": 3, "bench_fastapi": 3,
+           "bench_numbers": 1.5, "bench_registry": 2, "bench_redis": 1}
+PACKAGES = ("torch", "jax", "optax", "numpy", "orjson", "fastapi", "uvicorn")
 
 
 def output(*command):
@@ -86,12 +87,15 @@ def run(name, command, quick):
 def commands(build, peers, quick):
     """Name and command of every benchmark; kernels and what they are compared with in turn."""
     cores = str(len(os.sched_getaffinity(0)))
-    few = [FEW] if quick else []
+    few, few_losses = ([FEW], [FEW_LOSSES]) if quick else ([], [])
     yield "bench_kernels", [str(build / "bench" / "bench_kernels"), *few]
     for peer in table.KERNEL_PEERS if peers else ():
         yield f"peers_{peer}", [peers, "-B", str(HERE / "peers" / "kernels_peers.py"), peer, cores, *few]
+    yield "bench_losses", [str(build / "bench" / "bench_losses"), *few_losses]
+    for peer in table.LOSS_PEERS if peers else ():
+        yield f"losses_{peer}", [peers, "-B", str(HERE / "peers" / "losses_peers.py"), peer, cores, *few_losses]
     for program in sorted((build / "bench").glob("bench_*")):
-        if program.name != "bench_kernels" and program.is_file() and os.access(program, os.X_OK):
+        if program.name not in ("bench_kernels", "bench_losses") and program.is_file() and os.access(program, os.X_OK):
             yield program.name, [str(program)]
     for script in sorted(HERE.glob("bench_*.py")):
         if script.stem != "bench_fastapi" or peers:

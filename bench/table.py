@@ -13,6 +13,8 @@ SOFTMAX = {"sparse": "sparse_softmax_cross_entropy", "one-hot": "softmax_cross_e
 ELEMENTS = "16777216x1"
 ELEMENTWISE = {"mean_squared_error": True, "huber_loss": True, "sigmoid_cross_entropy": False, "log_loss": False}
 KERNEL_PEERS = ("torch", "compile", "jax", "numpy")
+LOSS_PEERS = ("torch", "optax")
+PRODUCTS = ("info_nce", "nt_xent", "orthogonal_regularization")  # matrix products at heart: their distance is told
 
 
 @dataclass
@@ -213,11 +215,29 @@ def redis_rows(f):
                           if adds and merges and rate else "")
 
 
-PARTS = (small_rows, number_rows, softmax_rows, elementwise_rows, sum_rows, machine_rows, registry_rows, redis_rows)
+def loss_rows(f):
+    """Each loss beside the faster of the libraries that have it, else beside memcpy."""
+    for label, value in f.of.get("bench_losses", {}).items():
+        rate = f.get("bench_losses", label + ", rate to memcpy's")
+        if rate is None:
+            continue
+        known = {peer: f.get(f"losses_{peer}", label) for peer in LOSS_PEERS}
+        known = {peer: took for peer, took in known.items() if took is not None}
+        detail = ", ".join(f"{name} {took:.3g}" for name, took in {"lossd": value, **known}.items()) + " ns a number"
+        if known:
+            reach = None if label.split(",")[0] in PRODUCTS else 1
+            yield Row("losses", f"{label}, to the better of torch and optax", reach, None, min(known.values()) / value,
+                      detail=f"{detail}; {rate:.2g} of memcpy's rate")
+        else:
+            yield Row("losses", f"{label}, to memcpy's traffic rate", None, None, rate, detail=detail)
+
+
+PARTS = (small_rows, number_rows, softmax_rows, elementwise_rows, sum_rows, machine_rows, registry_rows, redis_rows, loss_rows)
 GROUPS = {
     "requests": "Whole requests over HTTP", "numbers": "JSON numbers, the server's CPU time",
     "softmax": "Softmax cross entropy, float32", "elementwise": "Element-wise losses, 16 million float32",
-    "totals": "Exact totals", "machine": "Cores, memory, neighbours", "registry": "The registry on disk", "redis": "The registry in Redis",
+    "totals": "Exact totals", "machine": "Cores, memory, neighbours", "registry": "The registry on disk",
+    "redis": "The registry in Redis", "losses": "Every loss, float32",
 }
 
 

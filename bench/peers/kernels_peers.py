@@ -2,29 +2,21 @@
 """The peers' kernels: kernels_peers.py torch|compile|jax|numpy THREADS [PART OF A LABEL].
 
 Losses of float32 tensors in memory, reduced to their mean, alone and with the gradient of the logits or predictions:
-the median time of a call in milliseconds, under the labels of bench_kernels. A process measures one library, on as
-many processors as it has threads: some libraries size themselves by what they may run on. BENCH_SECONDS sets how long
-one figure is measured.
+the median time of a call in milliseconds, under the labels of bench_kernels. A process measures one library.
 """
 
-import os
-import statistics
 import sys
-import time
 
 PEER, THREADS = sys.argv[1], int(sys.argv[2])
 WANTED = sys.argv[3] if len(sys.argv) > 3 else ""
-SECONDS = float(os.environ.get("BENCH_SECONDS", "0.3"))
 SHAPES = ((65536, 10), (8192, 1000), (512, 32000), (128, 128256))
 ELEMENTS = 1 << 24
 ELEMENTWISE = ("mean_squared_error", "huber_loss", "sigmoid_cross_entropy", "log_loss")
 EPSILON = 1e-7  # of log_loss
 
-# Before a library is loaded; the last ones: the first is where the system's own work tends to run.
-os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-THREADS:])
-os.environ["OMP_NUM_THREADS"] = str(THREADS)
-if THREADS == 1:
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+from timing import median_seconds, settle  # noqa: E402
+
+settle(THREADS)
 
 import numpy as np  # noqa: E402
 
@@ -208,17 +200,6 @@ class Jax:
 
 
 # ---- measuring ------------------------------------------------------------------------------------------------
-
-
-def median_seconds(call):
-    call()  # compiles
-    call()
-    took, limit = [], time.perf_counter() + SECONDS
-    while len(took) < 5 or time.perf_counter() < limit:
-        begun = time.perf_counter()
-        call()
-        took.append(time.perf_counter() - begun)
-    return statistics.median(took)
 
 
 def cases():
