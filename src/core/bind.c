@@ -343,7 +343,7 @@ static loss_status bind_weights(struct binding *b)
     return LOSS_OK;
 }
 
-/* A vector over the classes: the reduced axis, or the last one of an elementwise loss. */
+/* A vector over the classes: the last axis, which a row-wise loss must reduce. */
 static loss_status bind_vector(struct binding *b, int param)
 {
     struct loss_tensor *vector = &b->plan->param[param].vector;
@@ -354,6 +354,11 @@ static loss_status bind_vector(struct binding *b, int param)
         classes = main->rank == 0 ? 0 : main->shape[main->rank - 1];
     }
     char pointer[POINTER_TEXT], got[SHAPE_TEXT];
+    if (b->desc->kind == LOSS_ROWWISE && b->reduced != 1u << (main->rank - 1)) {
+        return loss_fail(b->err, LOSS_SHAPE_MISMATCH, place(&as_given, p->name, 0, true, pointer),
+                         "%s goes with classes along the last axis of %s alone", p->name,
+                         b->desc->inputs[b->plan->main].name);
+    }
     if (vector->rank != 1 || vector->shape[0] != classes) {
         return loss_fail(b->err, LOSS_SHAPE_MISMATCH, place(&as_given, p->name, 0, true, pointer),
                          "%s %s must be a vector of %zu numbers, one a class", p->name, shape_text(vector, got),
