@@ -25,8 +25,14 @@ from lossd_server import lossd  # noqa: E402
 TOLERANCE = {"float32": (2.4e-7, 1e-37), "float64": (1e-14, 1e-300)}
 
 # What losses of the first wave learn in the second.
-PARAMETERS_TO_COME = {"axis", "class_weights", "epsilon", "ignore_index", "label_encoding", "label_smoothing", "margin",
-                      "normalize", "pos_weight", "softcap", "z_loss"}
+PARAMETERS_TO_COME = {"epsilon", "normalize"}
+
+
+# Cases that contradict the contract: what stands there counts, and why is in docs/decisions/0013.
+OVERRULED = {
+    "catalogue/softmax_cross_entropy/refused/gradient":
+        {"status": 200, "expect": {"shape": [3]}},  # contract, 1: gradients also where TensorFlow stops them
+}
 
 
 class Mismatch(Exception):
@@ -171,6 +177,8 @@ def check_text(case, text):
 
 
 def check(case, status, headers, text):
+    if case["id"] in OVERRULED:
+        case = {key: case[key] for key in ("id", "loss", "request")} | OVERRULED[case["id"]]
     statuses = case["status"] if isinstance(case["status"], list) else [case["status"]]
     expect(status in statuses, f"status {status}, not {statuses}: {text[:300]}")
     check_text(case, text)
