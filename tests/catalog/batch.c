@@ -159,6 +159,112 @@ bool batch_weigh(struct batch *b, enum batch_weights kind)
     return true;
 }
 
+/* A number in the parameter's range, `share` of the way. */
+static double number_within(const struct loss_param *p, double share)
+{
+    bool bounded = p->min != 0 || p->max != 0;
+    double low = !bounded || isinf(p->min) ? -2.5 : p->min, high = !bounded || isinf(p->max) ? 2.5 : p->max;
+    return (1 - share) * low + share * high;
+}
+
+/* How many values of the parameter batch_vary has. */
+static size_t variants(const struct loss_param *p)
+{
+    size_t words = 0;
+    switch (p->type) {
+    case LOSS_NUMBER:
+        return 2;
+    case LOSS_NUMBER_OR_VECTOR:
+        return 3;
+    case LOSS_WORD:
+        while (p->words[words] != NULL) {
+            words++;
+        }
+        return words;
+    case LOSS_AXIS:
+    case LOSS_AXES:
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+static void vary(struct batch *b, int i, size_t k)
+{
+    const struct loss_param *p = &b->call.desc->params[i];
+    const struct loss_tensor *main = &b->call.input[b->main];
+    loss_status status = LOSS_OK;
+    switch (p->type) {
+    case LOSS_NUMBER_OR_VECTOR:
+    case LOSS_VECTOR:
+        if (k == 0) {
+            struct loss_tensor vector = batch_tensor(b, 1, &main->shape[main->rank - 1], 0.25, 2);
+            status = loss_call_set_vector(&b->call, i, &vector, &b->error);
+            break;
+        }
+        k--;
+        /* fall through */
+    case LOSS_NUMBER:
+        status = loss_call_set_number(&b->call, i, number_within(p, k == 0 ? 0.1 : 0.6), NULL, &b->error);
+        break;
+    case LOSS_INTEGER:
+        status = loss_call_set_number(&b->call, i, p->min + 1, NULL, &b->error);
+        break;
+    case LOSS_WORD:
+        status = loss_call_set_word(&b->call, i, p->words[k], NULL, &b->error);
+        break;
+    case LOSS_BOOLEAN:
+        status = loss_call_set_boolean(&b->call, i, p->fallback == 0, NULL, &b->error);
+        break;
+    default:
+        break;
+    }
+    assert_int_equal(status, LOSS_OK);
+}
+
+/* Make the call one that is not refused: some values want labels that say by themselves what they mean, others want
+ * another parameter. */
+static void reconcile(struct batch *b)
+{
+    const struct loss_desc *desc = b->call.desc;
+    loss_status status = loss_compute(&b->call, b->arena, &b->answer, &(struct loss_error){0});
+    for (int i = 0; status == LOSS_LABEL_OUT_OF_RANGE && desc->inputs[i].name != NULL; i++) {
+        for (size_t k = 0; desc->inputs[i].domain == LOSS_ENCODED && k < b->call.input[i].count; k++) {
+            batch_set(&b->call.input[i], k, batch_get(&b->call.input[i], k) > 0);
+        }
+    }
+    for (int i = 0; status == LOSS_INVALID_PARAMETER && desc->params[i].name != NULL; i++) {
+        if (desc->params[i].type == LOSS_NUMBER) {
+            vary(b, i, 0);
+        }
+    }
+}
+
+bool batch_vary(struct batch *b, size_t k, const char **name)
+{
+    const struct loss_desc *desc = b->call.desc;
+    for (int i = 0; desc->params[i].name != NULL; i++) {
+        size_t n = variants(&desc->params[i]);
+        if (k < n) {
+            vary(b, i, k);
+            reconcile(b);
+            *name = desc->params[i].name;
+            return true;
+        }
+        k -= n;
+    }
+    return false;
+}
+
+bool batch_free_input(const struct batch *b, int input)
+{
+    loss_domain domain = b->call.desc->inputs[input].domain;
+    int encoding = loss_desc_param(b->call.desc, "label_encoding");
+    return domain == LOSS_REAL ||
+           (domain == LOSS_ENCODED && encoding >= 0 &&
+            strcmp(b->call.desc->params[encoding].words[(size_t)b->call.param[encoding].number], "auto") != 0);
+}
+
 void batch_materialise(struct batch *b)
 {
     const struct loss_tensor from = b->call.weights, *losses = &b->answer.losses;

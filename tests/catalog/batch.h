@@ -58,6 +58,13 @@ enum batch_weights {
 /* Give the call such weights. Whether the loss has that kind. */
 bool batch_weigh(struct batch *b, enum batch_weights kind);
 
+/* Give the call the k-th of the values that its parameters have besides their defaults, one at a time; false: there are
+ * not so many. `name` is then the parameter. A value that another parameter must go along with brings that. */
+bool batch_vary(struct batch *b, size_t k, const char **name);
+
+/* Whether the input may hold any number, also between those it was given. */
+bool batch_free_input(const struct batch *b, int input);
+
 /* The same weights with nothing broadcast. */
 void batch_materialise(struct batch *b);
 

@@ -55,27 +55,26 @@ static void test_same_bits__on_any_number_of_threads(void **state)
     }
 }
 
-static void check_instruction_sets(const struct loss_desc *desc, loss_dtype dtype, const size_t *shape)
+static void check_instruction_sets(struct batch *b)
 {
     static const char *const names[] = {"x86-64-v3", "x86-64-v4"};
-    struct batch b;
-    batch_make(&b, desc, dtype, 2, shape, 4);
-    want_everything(&b);
-    batch_weigh(&b, BATCH_ROWS);
+    const struct loss_desc *desc = b->call.desc;
+    want_everything(b);
+    batch_weigh(b, BATCH_ROWS);
     assert_true(loss_isa_select("baseline"));
-    batch_compute(&b);
-    struct loss_answer baseline = b.answer;
+    batch_compute(b);
+    struct loss_answer baseline = b->answer;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!loss_isa_select(names[i])) {
             continue;
         }
-        batch_compute(&b);
-        const char *difference = batch_difference(&baseline, &b.answer);
+        batch_compute(b);
+        const char *difference = batch_difference(&baseline, &b->answer);
         if (difference != NULL) {
-            fail_msg("%s: %s differ on %s, %zu columns", desc->name, difference, names[i], shape[1]);
+            const struct loss_tensor *main = &b->call.input[b->main];
+            fail_msg("%s: %s differ on %s, %zu columns", desc->name, difference, names[i], main->shape[1]);
         }
     }
-    batch_free(&b);
 }
 
 static void test_same_bits__on_every_instruction_set(void **state)
@@ -86,8 +85,34 @@ static void test_same_bits__on_every_instruction_set(void **state)
     EACH_LOSS(desc)
     {
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-            check_instruction_sets(desc, LOSS_FLOAT32, shapes[i]);
-            check_instruction_sets(desc, LOSS_FLOAT64, shapes[i]);
+            for (int dtype = LOSS_FLOAT32; dtype <= LOSS_FLOAT64; dtype++) {
+                struct batch b;
+                batch_make(&b, desc, (loss_dtype)dtype, 2, shapes[i], 4);
+                check_instruction_sets(&b);
+                batch_free(&b);
+            }
+        }
+    }
+    assert_true(loss_isa_select(usual));
+}
+
+static void test_same_bits__with_every_parameter(void **state)
+{
+    (void)state;
+    static const size_t shapes[][2] = {{53, 11}, {5, 77}, {2, 5003}};
+    const char *usual = loss_isa(), *name;
+    EACH_LOSS(desc)
+    {
+        for (size_t k = 0, more = true; more; k++) {
+            for (size_t i = 0; more && i < sizeof shapes / sizeof *shapes; i++) {
+                struct batch b;
+                batch_make(&b, desc, k % 2 == 0 ? LOSS_FLOAT32 : LOSS_FLOAT64, 2, shapes[i], 5);
+                more = batch_vary(&b, k, &name);
+                if (more) {
+                    check_instruction_sets(&b);
+                }
+                batch_free(&b);
+            }
         }
     }
     assert_true(loss_isa_select(usual));
@@ -150,29 +175,41 @@ static struct loss_totals totals_of_parts(struct batch *b, size_t rows)
     return totals;
 }
 
+static void check_splits(struct batch *b, size_t rows)
+{
+    const struct loss_desc *desc = b->call.desc;
+    assert_true(batch_weigh(b, BATCH_HOLES));
+    batch_compute(b);
+    struct loss_totals whole = b->answer.totals, parts = totals_of_parts(b, rows);
+    CHECK(desc, batch_same_totals(&whole, &parts));
+    for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
+        reverse(&b->call.input[i], rows);
+    }
+    reverse(&b->call.weights, rows);
+    parts = totals_of_parts(b, rows);
+    CHECK(desc, batch_same_totals(&whole, &parts));
+}
+
 static void test_same_bits__however_the_batch_is_split_or_ordered(void **state)
 {
     (void)state;
-    static const size_t shape[] = {10000, 5};
+    static const size_t shape[] = {10000, 5}, small[] = {600, 5};
     EACH_LOSS(desc)
     {
-        if (desc->samples_meet) {
-            continue;
-        }
-        for (int dtype = LOSS_FLOAT32; dtype <= LOSS_FLOAT64; dtype++) {
+        for (int dtype = LOSS_FLOAT32; !desc->samples_meet && dtype <= LOSS_FLOAT64; dtype++) {
             struct batch b;
             batch_make(&b, desc, (loss_dtype)dtype, 2, shape, 8);
-            assert_true(batch_weigh(&b, BATCH_HOLES));
-            batch_compute(&b);
-            struct loss_totals whole = b.answer.totals, parts = totals_of_parts(&b, shape[0]);
-            CHECK(desc, batch_same_totals(&whole, &parts));
-            for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
-                reverse(&b.call.input[i], shape[0]);
-            }
-            reverse(&b.call.weights, shape[0]);
-            parts = totals_of_parts(&b, shape[0]);
-            CHECK(desc, batch_same_totals(&whole, &parts));
+            check_splits(&b, shape[0]);
             batch_free(&b);
+            for (size_t k = 0, more = true; more; k++) {
+                const char *name;
+                batch_make(&b, desc, (loss_dtype)dtype, 2, small, 9);
+                more = batch_vary(&b, k, &name);
+                if (more) {
+                    check_splits(&b, small[0]);
+                }
+                batch_free(&b);
+            }
         }
     }
 }
@@ -182,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits__on_any_number_of_threads),
         cmocka_unit_test(test_same_bits__on_every_instruction_set),
+        cmocka_unit_test(test_same_bits__with_every_parameter),
         cmocka_unit_test(test_same_bits__however_the_batch_is_split_or_ordered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
