@@ -114,7 +114,7 @@ VM_INLINE void cosine_gradient(const struct cosine_side *side, const struct cosi
     const double down = side->scale / side->length;
     for (size_t k = 0; k < c; k++) {
         double slope = (kernel_load(other->at, k, wide) * of_other - kernel_load(side->at, k, wide) * own) * down;
-        kernel_store(grad, k, side->vanishes ? 0.0 : kernel_chain(g, slope), wide);
+        kernel_store(grad, k, side->vanishes || other->vanishes ? 0.0 : kernel_chain(g, slope), wide);
     }
 }
 
