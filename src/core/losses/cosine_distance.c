@@ -78,8 +78,10 @@ LOSS__DESCRIPTOR(cosine_distance) = {
     .summary = "One less the dot product of vectors that are of length 1, or are brought to it.",
     .formula = "1 - sum over axis of predictions*labels, with normalize each divided by its length, at least epsilon",
     .source = "tf.compat.v1.losses.cosine_distance; optax.losses.cosine_distance",
-    .edges = "Nothing is normalised: vectors that are no unit vectors can give any number.",
-    .elsewhere = "tf.compat.v1.losses.cosine_distance: equal.",
+    .edges =
+        "Nothing is normalised by default: vectors that are no unit vectors can give any number. With normalize a zero "
+        "vector has loss 1 and gradient 0, and vectors that nearly agree keep their digits.",
+    .elsewhere = "tf.compat.v1.losses.cosine_distance: equal. optax.cosine_distance: normalize true, reduction none.",
     .example = "{\"labels\": [[0.6, 0.8], [1, 0]], \"predictions\": [[0.8, 0.6], [0, 1]], \"axis\": -1}",
     .inputs = LOSS__LABELS_AND_PREDICTIONS(true),
     .params = {{.name = "axis",

@@ -45,7 +45,7 @@ LOSS__DESCRIPTOR(softmax_cross_entropy) = {
     .source = "tf.compat.v1.losses.softmax_cross_entropy",
     .edges = "Labels need not sum to 1, and their gradient is the true one. 0 times an infinite logarithm is 0; a row "
              "of logits that are all -Infinity gives NaN. Label smoothing divides by the number of classes. A "
-             "confident row keeps its digits.",
+             "confident row keeps its digits. class_weights want the classes on the last axis, and divide nothing.",
     .elsewhere = "torch cross_entropy with probabilities: sum_over_batch_size, classes on axis 1. "
                  "keras.losses.CategoricalCrossentropy(from_logits=True): sum_over_batch_size. "
                  "optax.softmax_cross_entropy: reduction none.",

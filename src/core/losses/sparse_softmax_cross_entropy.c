@@ -47,11 +47,16 @@ LOSS__DESCRIPTOR(sparse_softmax_cross_entropy) = {
         "(1 - label_smoothing)*class_weights[labels]*(logsumexp(logits) - logits[labels]) + label_smoothing/classes*"
         "sum(class_weights*(logsumexp(logits) - logits)) + z_loss*logsumexp(logits)^2",
     .source = "tf.compat.v1.losses.sparse_softmax_cross_entropy; torch.nn.functional.cross_entropy",
-    .edges = "A label outside the classes is refused. Labels, logits or weights may have one dimension of 1 too many. "
-             "A row of logits that are all -Infinity gives NaN. A confident row keeps its digits.",
-    .elsewhere = "torch cross_entropy with class indices: reduction mean, classes on axis 1. "
-                 "keras.losses.SparseCategoricalCrossentropy(from_logits=True): sum_over_batch_size. "
-                 "optax.softmax_cross_entropy_with_integer_labels: reduction none.",
+    .edges =
+        "A label outside the classes is refused, but for ignore_index. Ignored rows have loss and gradient 0 and count "
+        "for nothing, and their logits are not looked at; a mean divides by the sum of the labels' class weights. "
+        "Labels, logits or weights may have one dimension of 1 too many. "
+        "A row of logits that are all -Infinity gives NaN. A confident row keeps its digits.",
+    .elsewhere =
+        "torch cross_entropy with class indices: cross_entropy with reduction mean, classes on axis 1 there. Liger's "
+        "lse_square_scale is z_loss. "
+        "keras.losses.SparseCategoricalCrossentropy(from_logits=True): sum_over_batch_size. "
+        "optax.softmax_cross_entropy_with_integer_labels: reduction none.",
     .example = "{\"labels\": [2, 1, 0, 0, 1], "
                "\"logits\": [[1, 2, 7], [3, 5, 2], [6, 1, 3], [8, 2, 0], [3, 6, 1]], \"weights\": 0.2}",
     .aliases = (const struct loss_alias[]){{"cross_entropy", {{"ignore_index", -100}}}, {0}},
