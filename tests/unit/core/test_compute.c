@@ -386,7 +386,7 @@ static void test_vector__must_fit_the_classes(void **state)
     world_close(&w);
 }
 
-static void test_vector__runs_along_the_class_axis(void **state)
+static void test_vector__goes_with_classes_along_the_last_axis(void **state)
 {
     (void)state;
     struct world w;
@@ -396,11 +396,17 @@ static void test_vector__runs_along_the_class_axis(void **state)
     w.call.gradients = 1u << 1;
     w.call.reduction = LOSS_REDUCE_SUM;
     assert_int_equal(loss_call_set_number(&w.call, 2, 0, NULL, &w.error), LOSS_OK);
-    struct loss_tensor v = tensor(1, SHAPE(2), NUMBERS(10, 100));
-    assert_int_equal(loss_call_set_vector(&w.call, 0, &v, &w.error), LOSS_OK);
+    struct loss_tensor of_classes = tensor(1, SHAPE(2), NUMBERS(10, 100)),
+                       of_last = tensor(1, SHAPE(3), NUMBERS(1, 2, 3));
+    assert_int_equal(loss_call_set_vector(&w.call, 0, &of_classes, &w.error), LOSS_OK);
+    refuse(&w, &pick_kernels, LOSS_SHAPE_MISMATCH, "/class_weights");
+    assert_int_equal(loss_call_set_vector(&w.call, 0, &of_last, &w.error), LOSS_OK);
+    refuse(&w, &pick_kernels, LOSS_SHAPE_MISMATCH, "/class_weights");
+    w.call.input[0] = tensor(1, SHAPE(2), NUMBERS(0, 1));
+    assert_int_equal(loss_call_set_number(&w.call, 2, 1, NULL, &w.error), LOSS_OK);
     expect(&w, &pick_kernels);
-    same(&w.answer.losses, 3, NUMBERS(10, 500, 600));
-    same(&w.answer.gradient[1], 6, NUMBERS(10, 0, 0, 0, 100, 100));
+    same(&w.answer.losses, 2, NUMBERS(1, 10));
+    same(&w.answer.gradient[1], 6, NUMBERS(1, 0, 0, 0, 2, 0));
     world_close(&w);
 }
 
@@ -747,7 +753,7 @@ int main(void)
         cmocka_unit_test(test_factors__are_the_same_on_many_threads),
         cmocka_unit_test(test_alias__sets_its_own_defaults),
         cmocka_unit_test(test_vector__must_fit_the_classes),
-        cmocka_unit_test(test_vector__runs_along_the_class_axis),
+        cmocka_unit_test(test_vector__goes_with_classes_along_the_last_axis),
         cmocka_unit_test(test_vector__of_an_elementwise_loss_repeats_over_the_last_axis),
         cmocka_unit_test(test_inputs__that_are_all_main_all_have_gradients),
         cmocka_unit_test(test_inputs__of_signs_and_bits_are_checked),
