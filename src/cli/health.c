@@ -2,7 +2,8 @@
  *
  * health.c - lossd health: is the server at an address ready? For container health checks, where there is no curl.
  *
- * Without an argument it asks where `lossd serve` would listen by the environment: LOSSD_LISTEN, else 127.0.0.1:8080.
+ * Without an argument it asks where `lossd serve` would listen by the environment: LOSSD_LISTEN, else 127.0.0.1:8080;
+ * by TLS where LOSSD_TLS_CERT is set there. It checks no certificate: what it asks is whether its neighbour is ready.
  */
 #include <netdb.h>
 #include <stdbool.h>
@@ -12,6 +13,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+#include <server/tls.h>
 
 #include "commands.h"
 
@@ -73,13 +76,25 @@ static int connect_to(const struct address *address)
     return fd;
 }
 
+/* Of an answer's first n bytes, for which there is room for one more; 0: it is none. */
+static int read_status(char *head, size_t n)
+{
+    head[n] = '\0';
+    return strncmp(head, "HTTP/1.1 ", 9) == 0 ? (int)strtol(head + 9, NULL, 10) : 0;
+}
+
 /* The status that GET /readyz answers, or 0. */
 static int ask_ready(int fd)
 {
     static const char request[] = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    const char *cert = getenv("LOSSD_TLS_CERT");
     char head[32];
     size_t n = 0;
 
+    if (cert != NULL && cert[0] != '\0') {
+        n = tls_ask(fd, cert, getenv("LOSSD_TLS_KEY"), request, head, sizeof head - 1);
+        return read_status(head, n);
+    }
     if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) != (ssize_t)(sizeof request - 1)) {
         return 0;
     }
@@ -90,8 +105,7 @@ static int ask_ready(int fd)
         }
         n += (size_t)got;
     }
-    head[n] = '\0';
-    return strncmp(head, "HTTP/1.1 ", 9) == 0 ? (int)strtol(head + 9, NULL, 10) : 0;
+    return read_status(head, n);
 }
 
 int cmd_health(int argc, char **argv)

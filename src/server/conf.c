@@ -115,6 +115,23 @@ static const struct option options[] = {
      .doc =
          "What needs no key, with --auth-file: docs is what describes the API and the losses, metrics is /metrics and "
          "the statistics."},
+    {.name = "tls-cert",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = FIELD(tls_cert),
+     .doc = "Speak HTTPS, with this certificate and those that lead to its authority (PEM). TLS 1.2 and 1.3. Read "
+            "again on "
+            "SIGHUP."},
+    {.name = "tls-key",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = FIELD(tls_key),
+     .doc = "The certificate's private key (PEM)."},
+    {.name = "tls-client-ca",
+     .value = "FILE",
+     .type = OPTION_TEXT,
+     .offset = FIELD(tls_client_ca),
+     .doc = "Take connections only from clients that show a certificate of these authorities (PEM)."},
     {.name = "max-body",
      .value = "SIZE",
      .type = OPTION_BYTES,
@@ -617,6 +634,19 @@ static bool load_flags(struct conf *c, int argc, char **argv, FILE *errors)
     return true;
 }
 
+static bool check_together(const struct conf *c, FILE *errors)
+{
+    if ((c->tls_cert == NULL) != (c->tls_key == NULL)) {
+        fprintf(errors, "lossd: --tls-cert and --tls-key belong together\n");
+        return false;
+    }
+    if (c->tls_client_ca != NULL && c->tls_cert == NULL) {
+        fprintf(errors, "lossd: --tls-client-ca says nothing without --tls-cert and --tls-key\n");
+        return false;
+    }
+    return true;
+}
+
 bool conf_load(struct conf *c, int argc, char **argv, FILE *errors)
 {
     /* "auto" may lean on other options (the queue on the budget), so what was asked for is set first and what is
@@ -640,7 +670,7 @@ bool conf_load(struct conf *c, int argc, char **argv, FILE *errors)
             options[i].automatic(c);
         }
     }
-    return true;
+    return check_together(c, errors);
 }
 
 void conf_help(FILE *out)

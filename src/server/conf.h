@@ -20,9 +20,10 @@ enum { CONF_LEVEL_ERROR, CONF_LEVEL_WARNING, CONF_LEVEL_INFO };
 
 /* Numbers are int64_t throughout, so that one table can set them all. Times are seconds. */
 struct conf {
-    const char *listen;    /* "127.0.0.1:8080", "[::1]:0" */
-    const char *store;     /* what registry_open takes */
-    const char *auth_file; /* keys; NULL: none, everybody may do everything */
+    const char *listen;                             /* "127.0.0.1:8080", "[::1]:0" */
+    const char *store;                              /* what registry_open takes */
+    const char *tls_cert, *tls_key, *tls_client_ca; /* PEM files; NULL: plain HTTP; clients show none */
+    const char *auth_file;                          /* keys; NULL: none, everybody may do everything */
     int64_t max_body, max_head, max_fields, max_chunks, max_depth, inline_elements;
     int64_t memory_budget, queue_jobs, queue_bytes;
     int64_t threads, http_threads;

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
@@ -22,6 +21,7 @@
 
 #include <loss/compute.h>
 #include <server/auth.h>
+#include <server/client.h>
 #include <server/cors.h>
 #include <server/framing.h>
 #include <server/hangup.h>
@@ -48,6 +48,7 @@ struct http {
     struct linger_set *linger;
     struct hangup_watch *hangup;
     struct pace_watch *pace;
+    struct handshakes *handshakes; /* NULL: plain HTTP */
     atomic_bool refusing, abandoned;
     atomic_size_t suspended;
 };
@@ -68,7 +69,7 @@ struct exchange {
     struct MHD_Connection *connection;
     struct pace *pace;        /* the connection's */
     const char *target_place; /* in libmicrohttpd's buffer */
-    int fd;
+    struct client *client;
     exchange_phase phase;
     request_next place; /* where it was worked on last */
     bool counted;       /* in the metrics' requests in flight */
@@ -113,20 +114,6 @@ const char *request_header(const struct request *q, const char *name)
     return MHD_lookup_connection_value(exchange_of(q)->connection, MHD_HEADER_KIND, name);
 }
 
-static int socket_of(struct MHD_Connection *connection)
-{
-    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-}
-
-/* Everything that arrived was read, and no more will come. */
-static bool peer_closed(int fd)
-{
-    char byte;
-    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-}
-
 /* libmicrohttpd does not watch a suspended connection. A client that has shut down its side counts as gone. */
 static bool client_gone(struct exchange *x, int64_t now)
 {
@@ -138,7 +125,7 @@ static bool client_gone(struct exchange *x, int64_t now)
     if (now - peeked < PEEK_US || !atomic_compare_exchange_strong(&x->peeked, &peeked, now)) {
         return false;
     }
-    if (peer_closed(x->fd)) {
+    if (client_left(x->client)) {
         atomic_store(&x->gone, true);
     }
     return atomic_load(&x->gone);
@@ -236,8 +223,8 @@ static enum MHD_Result queue_reply_and_close(struct exchange *x)
 static enum MHD_Result send_reply_and_close(struct exchange *x)
 {
     cors_add(&x->request, &x->reply, x->http->server->conf->cors_origin);
-    if (pace_move(x->pace, PACE_ANSWER) && !x->pace->encrypted) {
-        late_reply_send(x->fd, &x->request, &x->reply, MHD_get_reason_phrase_for((unsigned)x->reply.status));
+    if (pace_move(x->pace, PACE_ANSWER)) {
+        late_reply_send(x->client, &x->request, &x->reply, MHD_get_reason_phrase_for((unsigned)x->reply.status));
     }
     x->phase = PHASE_QUEUED;
     x->linger = true;
@@ -371,7 +358,6 @@ static enum MHD_Result take_head(struct exchange *x, const char *method, const c
     q->method = method;
     q->times.begun = machine_clock();
     atomic_store_explicit(&x->peeked, q->times.begun, memory_order_relaxed);
-    x->fd = socket_of(x->connection);
     if (!head_identify(q)) {
         return MHD_NO;
     }
@@ -650,18 +636,6 @@ static enum MHD_Result take_end(struct exchange *x)
 /* What stands for a request that there is no memory for. */
 static char no_memory;
 
-/* A connection. */
-struct client {
-    struct exchange *current; /* begun, and not completed */
-    struct auth_table *keys;  /* as of its last request */
-    struct pace pace;
-};
-
-static struct client *client_of(struct MHD_Connection *connection)
-{
-    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-}
-
 /* The target as it was sent. What is returned here comes back in the other callbacks; the call is followed by
  * request_completed, but not where libmicrohttpd runs out of memory of its own for the head. */
 static void *request_begun(void *cls, const char *target, struct MHD_Connection *connection)
@@ -686,6 +660,7 @@ static void *request_begun(void *cls, const char *target, struct MHD_Connection 
     x->error.pointer[0] = x->error.parameter[0] = x->error.message[0] = '\0';
     x->http = http;
     x->connection = connection;
+    x->client = client;
     x->pace = &client->pace;
     (void)pace_move(x->pace, PACE_HEAD); /* where it is late, the head is not waited for */
     x->request.arena = arena;
@@ -738,7 +713,8 @@ static enum MHD_Result request_handle(void *cls, struct MHD_Connection *connecti
 
 static void linger_on(struct http *http, struct MHD_Connection *connection)
 {
-    int fd = dup(socket_of(connection));
+    struct client *client = client_of(connection);
+    int fd = client != NULL ? client_dup(client) : -1;
     if (fd >= 0) {
         linger_take(http->linger, fd);
     }
@@ -792,12 +768,6 @@ static void request_completed(void *cls, struct MHD_Connection *connection, void
     loss_arena_free(x->request.arena);
 }
 
-static void watch_pace(struct http *http, struct client *client, struct MHD_Connection *connection)
-{
-    client->pace.encrypted = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION) != NULL;
-    pace_add(http->pace, &client->pace, socket_of(connection));
-}
-
 static void connection_changed(void *cls, struct MHD_Connection *connection, void **context,
                                enum MHD_ConnectionNotificationCode code)
 {
@@ -805,26 +775,25 @@ static void connection_changed(void *cls, struct MHD_Connection *connection, voi
     struct client *client = *context;
 
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        *context = calloc(1, sizeof *client); /* without it there is no memory for a request either */
-        hangup_add(http->hangup, socket_of(connection));
-        if (*context != NULL) {
-            watch_pace(http, *context, connection);
+        client = *context = client_new(connection, http->server->tls, http->handshakes);
+        if (client != NULL) {
+            hangup_add(http->hangup, client->fd);
+            pace_add(http->pace, &client->pace, client->fd);
         }
         return;
     }
-    hangup_remove(http->hangup, socket_of(connection));
     if (client == NULL) {
         return;
     }
+    hangup_remove(http->hangup, client->fd);
     if (client->current != NULL) {
-        if (pace_late(&client->pace)) {
+        if (pace_late(&client->pace) && client->session == NULL) { /* a TLS session is gone by now */
             linger_on(http, connection);
         }
         loss_arena_free(client->current->request.arena);
     }
-    auth_release(client->keys);
     pace_remove(http->pace, &client->pace);
-    free(client);
+    client_free(client);
 }
 
 /* --- life --- */
@@ -845,7 +814,8 @@ struct http *http_start(struct server *server, int listen_fd)
     h->linger = linger_new();
     h->hangup = hangup_new();
     h->pace = pace_new(server->conf, server->metrics);
-    if (h->linger == NULL || h->hangup == NULL || h->pace == NULL) {
+    h->handshakes = server->tls != NULL ? handshakes_new() : NULL;
+    if (h->linger == NULL || h->hangup == NULL || h->pace == NULL || (server->tls != NULL && h->handshakes == NULL)) {
         goto out;
     }
     h->workers = workers_start(server->conf, listen_fd, &calls);
@@ -881,7 +851,9 @@ void http_stop(struct http *h)
     if (h == NULL) {
         return;
     }
+    handshakes_stop(h->handshakes);
     workers_stop(h->workers);
+    handshakes_free(h->handshakes);
     pace_free(h->pace);
     hangup_free(h->hangup);
     linger_free(h->linger);

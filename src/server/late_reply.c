@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * late_reply.c - one sendmsg.
+ * late_reply.c - a head in one piece.
  */
 #include <server/late_reply.h>
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include <time.h>
 
 struct text {
@@ -36,7 +34,7 @@ static void put_field(struct text *t, const char *name, const char *value)
     }
 }
 
-void late_reply_send(int fd, const struct request *q, const struct reply *r, const char *reason)
+void late_reply_send(struct client *client, const struct request *q, const struct reply *r, const char *reason)
 {
     char date[64];
     time_t now = time(NULL);
@@ -57,8 +55,5 @@ void late_reply_send(int fd, const struct request *q, const struct reply *r, con
     }
     memcpy(head.bytes + head.size, "\r\n", 2);
     head.size += 2;
-    struct iovec parts[] = {{head.bytes, head.size}, {(void *)(uintptr_t)r->body, r->size}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    ssize_t written = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)written; /* a client that is gone needs no answer */
+    client_send(client, head.bytes, head.size, r->body, r->size);
 }

@@ -7,10 +7,11 @@
 #ifndef SERVER_LATE_REPLY_H
 #define SERVER_LATE_REPLY_H
 
+#include <server/client.h>
 #include <server/http.h>
 
 /* Write the reply, whose body lies in one piece, and which says that the connection closes. A client that is gone gets
  * none. */
-void late_reply_send(int fd, const struct request *q, const struct reply *r, const char *reason);
+void late_reply_send(struct client *client, const struct request *q, const struct reply *r, const char *reason);
 
 #endif

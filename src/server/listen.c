@@ -80,7 +80,7 @@ static int open_first(const struct addrinfo *found, int family)
     return fd;
 }
 
-static void describe(struct listener *out)
+static void describe(const char *scheme, struct listener *out)
 {
     union {
         struct sockaddr any;
@@ -96,15 +96,15 @@ static void describe(struct listener *out)
     if (at.any.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &at.v6.sin6_addr, host, sizeof host);
         out->loopback = IN6_IS_ADDR_LOOPBACK(&at.v6.sin6_addr);
-        snprintf(out->url, sizeof out->url, "http://[%s]:%d", host, ntohs(at.v6.sin6_port));
+        snprintf(out->url, sizeof out->url, "%s://[%s]:%d", scheme, host, ntohs(at.v6.sin6_port));
     } else {
         inet_ntop(AF_INET, &at.v4.sin_addr, host, sizeof host);
         out->loopback = ntohl(at.v4.sin_addr.s_addr) >> 24 == 127;
-        snprintf(out->url, sizeof out->url, "http://%s:%d", host, ntohs(at.v4.sin_port));
+        snprintf(out->url, sizeof out->url, "%s://%s:%d", scheme, host, ntohs(at.v4.sin_port));
     }
 }
 
-loss_status listen_open(const char *address, struct listener *out, struct loss_error *err)
+loss_status listen_open(const char *address, const char *scheme, struct listener *out, struct loss_error *err)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
@@ -129,6 +129,6 @@ loss_status listen_open(const char *address, struct listener *out, struct loss_e
         return loss_fail(err, LOSS_INVALID_PARAMETER, "", "cannot listen on %s: %s%s", address, strerror(why),
                          why == EADDRINUSE ? "; choose another port by --port" : "");
     }
-    describe(out);
+    describe(scheme, out);
     return LOSS_OK;
 }

@@ -16,7 +16,8 @@ struct listener {
 };
 
 /* "HOST:PORT", "[V6]:PORT", ":PORT" (all addresses); port 0: any free one.
+ * `scheme` is the url's, "http" or "https".
  * err  LOSS_INVALID_PARAMETER: what is wrong with the address, or why it cannot be had */
-loss_status listen_open(const char *address, struct listener *out, struct loss_error *err);
+loss_status listen_open(const char *address, const char *scheme, struct listener *out, struct loss_error *err);
 
 #endif

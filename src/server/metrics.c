@@ -18,6 +18,7 @@
 #include <server/auth.h>
 #include <server/routes.h>
 #include <server/server.h>
+#include <server/tls.h>
 
 /* Every status there can be; of equal ones only the first is used. 499: the client left. */
 static const int statuses[] = {200, 201, 204, 499,
@@ -425,6 +426,10 @@ static void add_server(struct text *t, const struct server *server)
     add_value(t, "lossd_draining", "gauge", "1 once the server is shutting down.", atomic_load(&server->draining));
     add_value(t, "lossd_received_bytes_total", "counter", "Bytes of request bodies.", (double)counted(&m->bytes_in));
     add_value(t, "lossd_sent_bytes_total", "counter", "Bytes of answer bodies.", (double)counted(&m->bytes_out));
+    if (server->tls != NULL) {
+        add_value(t, "lossd_tls_certificate_expires_seconds", "gauge",
+                  "When the certificate expires, seconds since 1970.", (double)tls_expires(server->tls));
+    }
     add_value(t, "process_start_time_seconds", "gauge", "Start of the process, seconds since 1970.", m->started);
     add_value(t, "process_cpu_seconds_total", "counter", "Processor time used.", cpu_seconds());
     add_value(t, "process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());

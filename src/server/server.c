@@ -19,6 +19,7 @@
 #include <server/listen.h>
 #include <server/log.h>
 #include <server/machine.h>
+#include <server/tls.h>
 
 #define EXPIRE_SECONDS 60
 #define DRAIN_POLL_MS 10
@@ -119,6 +120,19 @@ static bool start_auth(struct server *s)
     return true;
 }
 
+static bool start_tls(struct server *s)
+{
+    const struct conf *conf = s->conf;
+    const struct tls_files files = {.cert = conf->tls_cert, .key = conf->tls_key, .client_ca = conf->tls_client_ca};
+    struct loss_error err = {.status = LOSS_OK};
+
+    if (files.cert != NULL && tls_open(&files, &s->tls, &err) != LOSS_OK) {
+        log_line(LOG_ERROR, "%s", err.message);
+        return false;
+    }
+    return true;
+}
+
 /* What the store executor found waiting shares one commit; where several threads may wait for the store, it is the
  * store that makes one of what arrives together. */
 static void begin_commit(void *arg)
@@ -182,12 +196,12 @@ static struct http *start(struct server *s, struct listener *listener)
     if (!select_isa(s->conf)) {
         return NULL;
     }
-    if (listen_open(s->conf->listen, listener, &err) != LOSS_OK) {
+    if (listen_open(s->conf->listen, s->conf->tls_cert != NULL ? "https" : "http", listener, &err) != LOSS_OK) {
         log_line(LOG_ERROR, "%s", err.message);
         return NULL;
     }
     s->url = listener->url;
-    if (start_registry(s) && start_executors(s) && start_auth(s)) {
+    if (start_registry(s) && start_executors(s) && start_auth(s) && start_tls(s)) {
         http = http_start(s, listener->fd);
         if (http == NULL) {
             log_line(LOG_ERROR, "cannot start the HTTP server");
@@ -255,10 +269,15 @@ static void reload(struct server *s)
 {
     struct loss_error err = {.status = LOSS_OK};
 
-    if (s->auth == NULL) {
+    if (s->auth == NULL && s->tls == NULL) {
         log_line(LOG_INFO, "SIGHUP: there is nothing to read again");
-    } else if (auth_reload(s->auth, &err) != LOSS_OK) {
+    }
+    if (s->auth != NULL && auth_reload(s->auth, &err) != LOSS_OK) {
         log_line(LOG_ERROR, "SIGHUP: the keys stay as they were: %s", err.message);
+    }
+    err = (struct loss_error){.status = LOSS_OK};
+    if (s->tls != NULL && tls_reload(s->tls, &err) != LOSS_OK) {
+        log_line(LOG_ERROR, "SIGHUP: the certificate stays as it was: %s", err.message);
     }
 }
 
@@ -304,6 +323,7 @@ int server_run(const struct conf *conf)
     }
     executor_free(s.compute);
     executor_free(s.store);
+    tls_close(s.tls);
     auth_close(s.auth);
     registry_close(s.registries);
     metrics_free(s.metrics);

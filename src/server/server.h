@@ -19,6 +19,7 @@ struct server {
     struct executor *compute, *store;
     struct registry *registries; /* all namespaces; a request has its own (request->registry) */
     struct auth *auth;           /* NULL: no keys */
+    struct tls *tls;             /* NULL: plain HTTP */
     struct loss_error commit;    /* how the last group of store jobs ended; the store executor's own */
     struct metrics *metrics;
     atomic_bool draining;

@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <gnutls/abstract.h>
+
 #include <server/acceptor.h>
+#include <server/tls.h>
 
 struct worker {
     struct workers *all;
@@ -60,18 +63,34 @@ static void take_connection(void *arg, int fd, const struct sockaddr *from, sock
     }
 }
 
+/* libmicrohttpd wants a certificate of its own. tls.c gives each connection another one before it is needed; where that
+ * failed, the handshake fails here. */
+static int no_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **certs,
+                          unsigned *n, gnutls_ocsp_data_st **ocsp, unsigned *n_ocsp, gnutls_privkey_t *key,
+                          unsigned *flags)
+{
+    (void)session, (void)info, (void)certs, (void)n, (void)ocsp, (void)n_ocsp, (void)key, (void)flags;
+    return -1;
+}
+
 static bool start_worker(struct worker *w, const struct conf *conf)
 {
     const struct worker_calls *calls = &w->all->calls;
     unsigned flags = MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
-                     MHD_USE_NO_LISTEN_SOCKET;
+                     MHD_USE_NO_LISTEN_SOCKET | (conf->tls_cert != NULL ? MHD_USE_TLS : 0);
+    struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)no_certificate},
+                                   {MHD_OPTION_HTTPS_PRIORITIES, 0, (char[]){TLS_PRIORITIES}},
+                                   {MHD_OPTION_END, 0, NULL}};
 
+    if (conf->tls_cert == NULL) {
+        tls[0] = tls[2];
+    }
     w->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, calls->handle, calls->arg, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)WORKER_MEMORY,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)INT_MAX, /* the acceptor's concern */
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)conf->connection_timeout, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_URI_LOG_CALLBACK, calls->begun, calls->arg, MHD_OPTION_NOTIFY_COMPLETED, calls->completed,
-        calls->arg, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, w, MHD_OPTION_END);
+        calls->arg, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, w, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     return w->daemon != NULL;
 }
 

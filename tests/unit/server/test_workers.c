@@ -90,7 +90,7 @@ static void site_start(struct site *s, int64_t limit)
 
     memset(s, 0, sizeof *s);
     pthread_mutex_init(&s->mutex, NULL);
-    assert_int_equal(listen_open("127.0.0.1:0", &listener, &err), LOSS_OK);
+    assert_int_equal(listen_open("127.0.0.1:0", "http", &listener, &err), LOSS_OK);
     assert_int_equal(getsockname(listener.fd, (struct sockaddr *)&s->at, &size), 0);
     s->workers = workers_start(&conf, listener.fd, &calls);
     assert_non_null(s->workers);
