@@ -268,7 +268,7 @@ static const struct operation operations[] = {
 };
 
 /* What any operation may answer besides its own problems. */
-static const short common_problems[] = {400, 401, 403, 429, 500, 503};
+static const short common_problems[] = {400, 401, 403, 408, 414, 429, 431, 500, 503, 504};
 
 static const struct operation *find_operation(const struct route *route)
 {
@@ -413,6 +413,12 @@ static void write_path_parameter(struct json_out *o, const char *name)
     json_out_close(o, '}');
 }
 
+/* Lists alone take every step at once. */
+static bool lists_entries(const struct operation *operation)
+{
+    return strcmp(operation->id, "list_entries") == 0 || strcmp(operation->id, "list_regularization_losses") == 0;
+}
+
 static void write_parameters(struct json_out *o, const struct route *route, const struct operation *operation,
                              const struct loss_desc *desc)
 {
@@ -424,7 +430,8 @@ static void write_parameters(struct json_out *o, const struct route *route, cons
         write_path_parameter(o, name);
     }
     for (const char *const *name = route->query; name != NULL && *name != NULL; name++) {
-        openapi_ref(o, "parameters", *name);
+        bool all = strcmp(*name, "step") == 0 && lists_entries(operation);
+        openapi_ref(o, "parameters", all ? "steps" : *name);
     }
     if (operation->adds) {
         openapi_ref(o, "parameters", "Idempotency-Key");

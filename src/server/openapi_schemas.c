@@ -23,6 +23,8 @@ struct part {
 /* Fixed schemas, in the order in which a reader meets them. */
 static const struct part schemas[] = {
     {"Shape", "{'type': 'array', 'maxItems': 8, 'items': {'type': 'integer', 'minimum': 0}}"},
+    {"TensorShape", "{'description': 'Whole numbers; true and false are 1 and 0.', 'type': 'array', 'maxItems': 8, "
+                    "'items': {'type': ['integer', 'boolean'], 'minimum': 0, 'maximum': 9007199254740992}}"},
     {"Numbers",
      "{'description': 'A number, or an array of such: rectangular, nested at most 8 deep. true and false are "
      "1 and 0. NaN, Infinity and -Infinity are taken too, as Python writes them.', "
@@ -30,13 +32,14 @@ static const struct part schemas[] = {
     {"FlatTensor", "{'description': 'Numbers in row-major order beside their shape.', 'type': 'object', "
                    "'required': ['shape', 'data'], 'additionalProperties': false, "
                    "'properties': {"
-                   "'dtype': <TensorDtype>, 'shape': <Shape>, "
+                   "'dtype': <TensorDtype>, 'shape': <TensorShape>, "
                    "'data': {'type': 'array', 'items': {'type': ['number', 'boolean']}}}}"},
     {"EncodedTensor", "{'description': 'Little-endian numbers in row-major order, as base64 with padding.', "
                       "'type': 'object', 'required': ['dtype', 'shape', 'base64'], 'additionalProperties': false, "
                       "'properties': {"
-                      "'dtype': <TensorDtype>, 'shape': <Shape>, "
-                      "'base64': {'type': 'string', 'contentEncoding': 'base64'}}}"},
+                      "'dtype': <TensorDtype>, 'shape': <TensorShape>, "
+                      "'base64': {'type': 'string', 'contentEncoding': 'base64', "
+                      "'pattern': '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'}}}"},
     {"Tensor", "{'anyOf': [<Numbers>, <FlatTensor>, <EncodedTensor>]}"},
     {"Value", "{'description': 'A number; null where it is not finite.', 'type': ['number', 'null']}"},
     {"Values", "{'description': 'A number or an array of such, nested in its own shape.', "
@@ -80,7 +83,7 @@ static const struct part schemas[] = {
      "'results': {'type': 'array', 'items': <Answer>}, "
      "'total_loss': {'description': 'The exact sum of the losses of the results.', 'type': ['number', 'null']}}}"},
     {"Name", "{'description': '1 to 512 bytes of UTF-8 without control characters.', 'type': 'string', "
-             "'minLength': 1, 'maxLength': 512}"},
+             "'minLength': 1, 'maxLength': 512, 'pattern': '^[^\\u0000-\\u001f\\u007f-\\u009f]*$'}"},
     {"Step", "{'type': 'integer', 'minimum': 0, 'maximum': 9007199254740992}"},
     {"Entry",
      "{'description': 'A loss that a registry keeps; dtype and reduction are null where it was added by hand; "
@@ -181,7 +184,7 @@ static const struct part schemas[] = {
                        "'properties': {"
                        "'name': {'type': 'string'}, 'version': {'type': 'string'}, 'state': {'type': 'string'}, "
                        "'reason': {'type': 'string'}}}}"},
-    {"InferenceIndexQuery", "{'type': 'object', 'properties': {'ready': {'type': 'boolean'}}}"},
+    {"InferenceIndexQuery", "{'description': 'Taken and not looked at: every model is ready.'}"},
     {"InferenceStatistics",
      "{'type': 'object', 'required': ['model_stats'], "
      "'properties': {'model_stats': {'type': 'array', 'items': {'type': 'object'}}}}"},
@@ -250,20 +253,20 @@ static const struct part parameters[] = {
                "'schema': {'type': 'boolean', 'default': false}}"},
     {"scope", "{'name': 'scope', 'in': 'query', "
               "'description': 'A regular expression, matched from the start of the name.', "
-              "'schema': {'type': 'string'}}"},
+              "'schema': {'type': 'string', 'minLength': 1}, 'example': 'head/'}"},
     {"collection", "{'name': 'collection', 'in': 'query', 'description': 'Only entries of this collection.', "
-                   "'schema': <Name>}"},
-    {"step", "{'name': 'step', 'in': 'query', "
-             "'description': 'A whole number, or all where entries are listed; the latest where it is absent.', "
-             "'schema': {'type': 'string', 'pattern': '^([0-9]+|all)$'}}"},
+                   "'schema': {'type': 'string', 'minLength': 1}, 'example': 'losses'}"},
+    {"step", "{'name': 'step', 'in': 'query', 'description': 'The latest where it is absent.', 'schema': <Step>}"},
+    {"steps", "{'name': 'step', 'in': 'query', 'description': 'The latest where it is absent.', "
+              "'schema': {'anyOf': [<Step>, {'const': 'all'}]}}"},
     {"kind", "{'name': 'kind', 'in': 'query', 'description': 'Losses of this kind alone.', "
              "'schema': {'enum': ['elementwise', 'rowwise', 'samplewise', 'whole']}}"},
     {"q", "{'name': 'q', 'in': 'query', 'description': 'Losses alone that have each of these words in their name, "
           "an alias or their summary.', 'schema': {'type': 'string', 'minLength': 1}, 'example': 'softmax'}"},
     {"limit", "{'name': 'limit', 'in': 'query', 'description': 'At most so many a page.', "
-              "'schema': {'type': 'integer', 'minimum': 1, 'default': 1000}}"},
+              "'schema': {'type': 'integer', 'minimum': 1, 'maximum': 1000, 'default': 1000}}"},
     {"cursor", "{'name': 'cursor', 'in': 'query', 'description': 'next_cursor of the page before.', "
-               "'schema': {'type': 'string'}}"},
+               "'schema': {'type': 'string', 'minLength': 1}}"},
     {"add_regularization_losses",
      "{'name': 'add_regularization_losses', 'in': 'query', 'schema': {'type': 'boolean', 'default': true}}"},
     {"Idempotency-Key",
@@ -275,10 +278,10 @@ static const struct part parameters[] = {
      "'description': 'Length of the JSON where bytes of tensors follow it; 0: the body is the bytes of the only input.', "
      "'schema': {'type': 'integer', 'minimum': 0}}"},
     {"X-Request-Timeout-Ms", "{'name': 'X-Request-Timeout-Ms', 'in': 'header', 'description': 'A deadline.', "
-                             "'schema': {'type': 'integer', 'minimum': 1}}"},
+                             "'schema': {'type': 'integer', 'minimum': 1, 'maximum': 86400000}}"},
     {"X-Request-Id", "{'name': 'X-Request-Id', 'in': 'header', "
-                     "'description': 'Answered as it is; made up where it is absent.', "
-                     "'schema': {'type': 'string', 'maxLength': 128}}"},
+                     "'description': 'Answered as it is; made up where it is absent, or other than 1 to 128 visible "
+                     "characters.', 'schema': {'type': 'string'}}"},
 };
 
 /* What call_fields hold; gradients and reduction are generated. */
@@ -685,6 +688,8 @@ static void write_request(struct json_out *o, const struct loss_desc *desc)
     openapi_text(o, "type", "object");
     json_out_key(o, "additionalProperties");
     json_out_bool(o, false);
+    json_out_key(o, "dependentRequired"); /* what is about an entry needs a registry */
+    openapi_short(o, "{'name': ['registry'], 'collection': ['registry'], 'step': ['registry']}");
     write_required(o, desc);
     write_properties(o, desc);
     json_out_key(o, "examples");
@@ -711,13 +716,17 @@ static void write_any_request(struct json_out *o)
 
 /* Responses */
 
-/* "name": {"description": .., "content": {type: {"schema": ..}}} */
-static void write_response(struct json_out *o, const char *name, const char *description, const char *type,
-                           const char *schema)
+/* "name": {"description": .., "content": {type: {"schema": ..}}}; headers NULL: none */
+static void write_response(struct json_out *o, const char *name, const char *description, const char *headers,
+                           const char *type, const char *schema)
 {
     json_out_key(o, name);
     json_out_open(o, '{');
     openapi_text(o, "description", description);
+    if (headers != NULL) {
+        json_out_key(o, "headers");
+        openapi_short(o, headers);
+    }
     json_out_key(o, "content");
     json_out_open(o, '{');
     json_out_key(o, type);
@@ -728,6 +737,9 @@ static void write_response(struct json_out *o, const char *name, const char *des
     json_out_close(o, '}');
     json_out_close(o, '}');
 }
+
+#define RETRY_AFTER                                                                                                    \
+    "{'Retry-After': {'description': 'Seconds.', 'required': true, 'schema': {'type': 'integer', 'minimum': 1}}}"
 
 static void write_problem_response(struct json_out *o, int http)
 {
@@ -741,7 +753,8 @@ static void write_problem_response(struct json_out *o, int http)
                                      loss_status_slug((loss_status)i));
         }
     }
-    write_response(o, name, text, "application/problem+json", "Problem");
+    write_response(o, name, text, http == 429 || http == 503 ? RETRY_AFTER : NULL, "application/problem+json",
+                   "Problem");
 }
 
 void openapi_components(struct json_out *o)
@@ -768,7 +781,8 @@ void openapi_components(struct json_out *o)
             write_problem_response(o, loss_status_http((loss_status)i));
         }
     }
-    write_response(o, "InferenceProblem", "What went wrong, in one sentence.", "application/json", "InferenceProblem");
+    write_response(o, "InferenceProblem", "What went wrong, in one sentence.", NULL, "application/json",
+                   "InferenceProblem");
     json_out_close(o, '}');
     json_out_close(o, '}');
 }
