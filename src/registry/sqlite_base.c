@@ -13,7 +13,7 @@ static const char *const statement_sql[] = {
 #undef STATEMENT_SQL
 };
 
-loss_status sqlite_fail(const struct sqlite_store *s, int rc, struct loss_error *err)
+loss_status sqlite_fail(struct sqlite_store *s, int rc, struct loss_error *err)
 {
     switch (rc & 0xff) {
     case SQLITE_NOMEM:
@@ -26,12 +26,16 @@ loss_status sqlite_fail(const struct sqlite_store *s, int rc, struct loss_error 
     case SQLITE_READONLY:
         return loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "the store's file cannot be written (%s)",
                          sqlite3_errmsg(s->db));
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        s->damaged = true;
+        return loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "the store's file is damaged: %s", sqlite3_errstr(rc));
     default:
         return loss_fail(err, LOSS_STORE_UNAVAILABLE, "", "the store failed: %s", sqlite3_errmsg(s->db));
     }
 }
 
-static loss_status bind(const struct sqlite_store *s, sqlite3_stmt *q, const char *types, va_list values,
+static loss_status bind(struct sqlite_store *s, sqlite3_stmt *q, const char *types, va_list values,
                         struct loss_error *err)
 {
     int rc = SQLITE_OK;

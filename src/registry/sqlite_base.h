@@ -81,6 +81,7 @@ struct sqlite_store {
     struct registry_tally tally; /* of the row that was read last */
     int lock_file;               /* -1: not open */
     bool failed;                 /* the last write did: ready tries one before it says yes */
+    bool damaged;                /* the file is: that does not pass */
     bool grouping;               /* changes are savepoints of one transaction, which begins with the first */
     bool begun;                  /* that transaction */
     bool hurt;                   /* a change of the group could not be written */
@@ -103,8 +104,8 @@ struct blob {
     size_t n;
 };
 
-/* A failure of SQLite, as ours. */
-loss_status sqlite_fail(const struct sqlite_store *s, int rc, struct loss_error *err);
+/* A failure of SQLite, as ours. Remembers a damaged file. */
+loss_status sqlite_fail(struct sqlite_store *s, int rc, struct loss_error *err);
 
 /* How a statement's parameters are given: one letter each. i int64_t, s string or NULL, f a 32-byte fingerprint,
  * b a struct blob's address. What is bound must live until the statement is done. */

@@ -525,8 +525,10 @@ static loss_status sqlite_ready(struct store *store, struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
     pthread_mutex_lock(&s->lock);
-    bool failed = s->failed;
-    loss_status status = failed ? LOSS_OK : sqlite_check_in_place(s, err);
+    bool failed = s->failed && !s->damaged;
+    loss_status status = s->damaged ? sqlite_fail(s, SQLITE_CORRUPT, err)
+                         : failed   ? LOSS_OK
+                                    : sqlite_check_in_place(s, err);
     pthread_mutex_unlock(&s->lock);
     if (!failed) {
         return status;
