@@ -6,7 +6,7 @@ FROM debian:12-slim AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         gcc libc6-dev cmake ninja-build pkg-config \
-        libmicrohttpd-dev libjansson-dev libpcre2-dev libsqlite3-dev libhiredis-dev nettle-dev libgnutls28-dev \
+        libmicrohttpd-dev libjansson-dev libpcre2-dev libsqlite3-dev libhiredis-dev nettle-dev libgnutls28-dev zlib1g-dev libzstd-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
@@ -17,7 +17,7 @@ RUN cmake --preset release -DBUILD_TESTING=OFF \
 FROM debian:12-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        libmicrohttpd12 libjansson4 libpcre2-8-0 libsqlite3-0 libhiredis0.14 libnettle8 libgnutls30 libgomp1 \
+        libmicrohttpd12 libjansson4 libpcre2-8-0 libsqlite3-0 libhiredis0.14 libnettle8 libgnutls30 zlib1g libzstd1 libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --no-create-home --home-dir /var/lib/lossd --shell /usr/sbin/nologin lossd \
     && install -d -o lossd -g lossd -m 0750 /var/lib/lossd

@@ -86,6 +86,22 @@ int accept_quality(const char *accept, const char *type)
     return quality;
 }
 
+int accept_weight(const char *accept, const char *token)
+{
+    int weight = -1;
+    for (const char *member = accept; member != NULL && *member != '\0';) {
+        member += strspn(member, BLANK ",");
+        const char *end = member + strcspn(member, ",");
+        size_t n = strcspn(member, BLANK ",;");
+        if (n > 0 && n == strlen(token) && strncasecmp(member, token, n) == 0) {
+            int found = weight_of(member + n + strspn(member + n, BLANK), end);
+            weight = found > weight ? found : weight;
+        }
+        member = end;
+    }
+    return weight;
+}
+
 loss_status accept_json(const struct request *q, struct loss_error *err)
 {
     const char *accept = request_header(q, "Accept");

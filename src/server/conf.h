@@ -24,7 +24,7 @@ struct conf {
     const char *store;                              /* what registry_open takes */
     const char *tls_cert, *tls_key, *tls_client_ca; /* PEM files; NULL: plain HTTP; clients show none */
     const char *auth_file;                          /* keys; NULL: none, everybody may do everything */
-    int64_t max_body, max_head, max_fields, max_chunks, max_depth, inline_elements;
+    int64_t max_body, max_ratio, compress_from, max_head, max_fields, max_chunks, max_depth, inline_elements;
     int64_t memory_budget, queue_jobs, queue_bytes;
     int64_t threads, http_threads;
     int64_t connection_limit, connections_per_ip, connection_timeout;

@@ -33,11 +33,10 @@ struct work {
 
 loss_status evaluate_begin(struct request *q, struct loss_error *err)
 {
-    const char *length = request_header(q, "Content-Length");
     struct evaluate_options options = {
         .safetensors = strncasecmp(q->content_type, SAFETENSORS_MEDIA, strlen(SAFETENSORS_MEDIA)) == 0,
-        .has_body_size = length != NULL,
-        .body_size = length != NULL ? strtoull(length, NULL, 10) : 0,
+        .has_body_size = q->has_announced,
+        .body_size = q->announced,
         .max_body = (uint64_t)q->server->conf->max_body,
         .max_depth = (int)q->server->conf->max_depth,
     };

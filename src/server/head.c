@@ -217,23 +217,36 @@ static loss_status unsupported_media(const struct request *q, const char *const 
 static loss_status check_media(const struct request *q, struct loss_error *err)
 {
     static const char *const json[] = {"application/json", NULL};
-    const char *encoding = request_header(q, "Content-Encoding");
     const char *const *media = q->route->media != NULL ? q->route->media : json;
     size_t i = 0;
 
-    if (q->route->body == BODY_NONE) {
-        return LOSS_OK;
-    }
     while (media[i] != NULL && !media_type_is(q->content_type, media[i])) {
         i++;
     }
-    if (q->content_type[0] != '\0' && media[i] == NULL) {
-        return unsupported_media(q, media, err);
+    return q->content_type[0] != '\0' && media[i] == NULL ? unsupported_media(q, media, err) : LOSS_OK;
+}
+
+/* How the body is coded, and how the answer may be. */
+static loss_status read_codings(struct request *q, struct loss_error *err)
+{
+    const char *encoding = q->route->body != BODY_NONE ? request_list(q, CODING_HEADER) : NULL;
+    const char *accept = request_list(q, "Accept-Encoding");
+    bool takes_plain = true;
+
+    if (encoding != NULL && !coding_parse(encoding, &q->coding)) {
+        return loss_fail_parameter(err, LOSS_UNSUPPORTED_MEDIA, CODING_HEADER,
+                                   "a body is taken as it is, or coded once in one of " CODING_TAKEN ", got \"%.100s\"",
+                                   encoding);
     }
-    if (encoding != NULL && strcasecmp(encoding, "identity") != 0) {
-        return loss_fail_parameter(err, LOSS_UNSUPPORTED_MEDIA, "Content-Encoding",
-                                   "send the body as it is, without Content-Encoding, got \"%.100s\"", encoding);
+    if (q->coding != CODING_IDENTITY) {
+        q->has_announced = false;
+        q->announced = 0;
     }
+    if (accept != NULL && !coding_choose(accept, &q->answer_coding, &takes_plain)) {
+        return loss_fail_parameter(err, LOSS_NOT_ACCEPTABLE, "Accept-Encoding",
+                                   "the answer can be coded in " CODING_TAKEN " or not at all, got \"%.100s\"", accept);
+    }
+    q->refuses_plain = !takes_plain;
     return LOSS_OK;
 }
 
@@ -250,5 +263,8 @@ loss_status head_read(struct request *q, struct loss_error *err)
     LOSS_TRY(check_query(q, err));
     LOSS_TRY(read_deadline(q, err));
     LOSS_TRY(read_idempotency_key(q, err));
-    return check_media(q, err);
+    if (q->route->body != BODY_NONE) {
+        LOSS_TRY(check_media(q, err));
+    }
+    return read_codings(q, err);
 }

@@ -21,7 +21,9 @@
 
 #include <loss/compute.h>
 #include <server/auth.h>
+#include <server/body.h>
 #include <server/client.h>
+#include <server/content.h>
 #include <server/cors.h>
 #include <server/framing.h>
 #include <server/hangup.h>
@@ -36,7 +38,6 @@
 #include <server/workers.h>
 
 #define REPLY_BLOCK (32 << 10)
-#define SMALL_BODY (1 << 20)
 #define LARGE_BODY (256 << 10)
 #define SMALL_CHUNK 64
 #define FREE_CHUNKS 1024 /* so many may be smaller on average */
@@ -81,8 +82,7 @@ struct exchange {
     uint64_t pieces, small_pieces; /* of a chunked body */
     uint64_t dropped;              /* bytes of body since it was refused */
     int64_t refused_at;
-    char *collected; /* body of a small request */
-    size_t capacity;
+    struct body body;
     uint64_t sent; /* bytes of a reply that is printed as it drains */
     loss_status failure;
     atomic_bool gone;           /* the client has left */
@@ -112,6 +112,30 @@ const char *request_query(const struct request *q, const char *name)
 const char *request_header(const struct request *q, const char *name)
 {
     return MHD_lookup_connection_value(exchange_of(q)->connection, MHD_HEADER_KIND, name);
+}
+
+struct list {
+    struct loss_arena *arena;
+    const char *name, *values;
+};
+
+static enum MHD_Result join_value(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct list *l = cls;
+
+    (void)kind;
+    if (strcasecmp(name, l->name) == 0 && value != NULL) {
+        l->values = l->values == NULL ? value : loss_arena_format(l->arena, "%s, %s", l->values, value);
+    }
+    return MHD_YES;
+}
+
+const char *request_list(const struct request *q, const char *name)
+{
+    struct list l = {q->arena, name, NULL};
+
+    MHD_get_connection_values(exchange_of(q)->connection, MHD_HEADER_KIND, join_value, &l);
+    return l.values;
 }
 
 /* libmicrohttpd does not watch a suspended connection. A client that has shut down its side counts as gone. */
@@ -185,10 +209,13 @@ static struct MHD_Response *make_response(struct exchange *x)
 
 static enum MHD_Result queue_reply(struct exchange *x)
 {
-    const struct reply *r = &x->reply;
+    struct reply *r = &x->reply;
     struct MHD_Response *response;
 
-    cors_add(&x->request, &x->reply, x->http->server->conf->cors_origin);
+    if (x->failure == LOSS_OK) {
+        content_encode(&x->request, r, (size_t)x->http->server->conf->compress_from);
+    }
+    cors_add(&x->request, r, x->http->server->conf->cors_origin);
     if (!pace_move(x->pace, PACE_ANSWER) || (response = make_response(x)) == NULL) {
         return MHD_NO;
     }
@@ -262,32 +289,10 @@ static loss_status check_framing(struct exchange *x, const char *version, struct
     MHD_get_connection_values(x->connection, MHD_HEADER_KIND, scan_header, &f);
     x->has_length = f.length != NULL;
     x->length = framing_length(&f);
+    x->request.has_announced = x->has_length;
     x->request.announced = (size_t)x->length;
     x->has_body = f.coding != NULL || x->length > 0;
     return framing_check(&f, x->http->server->conf, err);
-}
-
-static uint64_t body_limit(const struct exchange *x)
-{
-    const struct route *route = x->request.route;
-    uint64_t most = (uint64_t)x->http->server->conf->max_body;
-
-    return route != NULL && route->body == BODY_STREAM ? most : most < SMALL_BODY ? most : SMALL_BODY;
-}
-
-static loss_status body_too_large(struct exchange *x, uint64_t size, struct loss_error *err)
-{
-    uint64_t limit = body_limit(x);
-
-    if (limit < (uint64_t)x->http->server->conf->max_body) {
-        return loss_fail(err, LOSS_BODY_TOO_LARGE, "",
-                         "a body may have %llu bytes here, this one has %s%llu; only the bodies of computing calls may "
-                         "be larger (--max-body)",
-                         (unsigned long long)limit, x->has_length ? "" : "at least ", (unsigned long long)size);
-    }
-    return loss_fail(err, LOSS_BODY_TOO_LARGE, "",
-                     "a body may have %llu bytes, this one has %s%llu; the server's option --max-body sets the limit",
-                     (unsigned long long)limit, x->has_length ? "" : "at least ", (unsigned long long)size);
 }
 
 /* Work is refused during a drain; asking after the server itself is not. */
@@ -315,13 +320,12 @@ static loss_status accept_head(struct exchange *x, struct loss_error *err)
     if (atomic_load(&x->http->refusing) && is_work(q->route)) {
         return loss_fail(err, LOSS_SHUTTING_DOWN, "", "the server is shutting down and takes no new work");
     }
-    if (x->length > body_limit(x)) {
-        return body_too_large(x, x->length, err);
-    }
+    LOSS_TRY(body_check_length(q, x->length, err));
     if (q->idempotency_key != NULL) {
         begin_fingerprint(x);
     }
-    return q->route != NULL && q->route->begin != NULL ? q->route->begin(q, err) : LOSS_OK;
+    LOSS_TRY(q->route != NULL && q->route->begin != NULL ? q->route->begin(q, err) : LOSS_OK);
+    return body_begin(&x->body, q, x->has_length, err);
 }
 
 /* The reply is a failure that came before the end of the body. */
@@ -381,24 +385,6 @@ static enum MHD_Result take_head(struct exchange *x, const char *method, const c
 
 /* --- the body --- */
 
-static loss_status collect(struct exchange *x, const char *bytes, size_t n, struct loss_error *err)
-{
-    size_t size = x->request.body_size;
-
-    if (x->capacity - size <= n) {
-        size_t more = x->has_length ? (size_t)x->length + 1 : 2 * (size + n) + 1;
-        char *grown = loss_arena_resize(x->request.arena, x->collected, more);
-        if (grown == NULL) {
-            return loss_no_memory(err, "the body");
-        }
-        x->collected = grown;
-        x->capacity = more;
-    }
-    memcpy(x->collected + size, bytes, n);
-    x->collected[size + n] = '\0';
-    return LOSS_OK;
-}
-
 static loss_status deadline_passed(struct loss_error *err)
 {
     return loss_fail(err, LOSS_DEADLINE_EXCEEDED, "", "the deadline that X-Request-Timeout-Ms set has passed");
@@ -426,12 +412,7 @@ static loss_status check_chunks(struct exchange *x, size_t n, struct loss_error 
 static loss_status accept_piece(struct exchange *x, const char *bytes, size_t n, struct loss_error *err)
 {
     struct request *q = &x->request;
-    const struct route *route = q->route;
-    loss_status status = LOSS_OK;
 
-    if (q->body_size + n > body_limit(x)) {
-        return body_too_large(x, q->body_size + n, err);
-    }
     if (!x->has_length) {
         LOSS_TRY(check_chunks(x, n, err));
     }
@@ -441,12 +422,7 @@ static loss_status accept_piece(struct exchange *x, const char *bytes, size_t n,
     if (q->idempotency_key != NULL) {
         sha256_update(&x->fingerprint, n, (const uint8_t *)bytes);
     }
-    if (route != NULL && route->body == BODY_SMALL) {
-        status = collect(x, bytes, n, err);
-    } else if (route != NULL && route->body == BODY_STREAM) {
-        status = route->feed(q, bytes, n, err);
-    }
-    return status;
+    return body_feed(&x->body, bytes, n, err);
 }
 
 static enum MHD_Result take_piece(struct exchange *x, const char *bytes, size_t *n)
@@ -602,9 +578,11 @@ static void end_body(struct exchange *x)
     if (q->idempotency_key != NULL) {
         sha256_digest(&x->fingerprint, sizeof q->fingerprint, q->fingerprint);
     }
-    q->body = x->collected != NULL ? x->collected : "";
     x->phase = PHASE_STEPS;
-    if (q->route != NULL) {
+    if (body_end(&x->body, &x->error) != LOSS_OK) {
+        set_problem(x);
+        q->next = NEXT_DONE;
+    } else if (q->route != NULL) {
         q->next = first_place(q);
     } else {
         answer_options(x);

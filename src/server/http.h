@@ -17,6 +17,7 @@
 #include <loss/arena.h>
 #include <loss/catalog.h>
 #include <loss/error.h>
+#include <server/coding.h>
 
 #define HTTP_SERVER_NAME "lossd/" LOSSD_VERSION
 
@@ -48,6 +49,7 @@ struct reply_part {
 };
 
 #define REPLY_MAX_PARTS 32
+#define REPLY_LEAST_ROOM 64
 
 struct reply {
     int status;
@@ -57,7 +59,7 @@ struct reply {
     /* Or, instead of body, several pieces, at most REPLY_MAX_PARTS; `size` is their sum. */
     const struct reply_part *part;
     size_t n_parts;
-    /* Or a reply that is printed as the socket drains: write at most `max` bytes (max >= 64) into buf; the number
+    /* Or a reply that is printed as the socket drains: write at most `max` bytes (max >= REPLY_LEAST_ROOM) into buf; the number
      * written, 0 at the end. Called from the HTTP thread. */
     size_t (*more)(void *state, char *buf, size_t max);
     void *state;
@@ -84,8 +86,13 @@ struct request {
     const char *request_id;
     const char *traceparent;       /* NULL where there is none */
     const char *body;              /* collected, for BODY_SMALL */
-    size_t body_size;              /* bytes of body so far, also where it was fed */
-    size_t announced;              /* bytes of body to come, by its Content-Length; 0: not told */
+    size_t content_size;           /* bytes of it so far, decompressed, also where it was fed */
+    size_t body_size;              /* bytes of body so far, as sent */
+    bool has_announced;            /* the bytes that will be fed are told before: `announced` */
+    size_t announced;              /* by Content-Length, where the body is not coded; else 0 */
+    content_coding coding;         /* of the body */
+    content_coding answer_coding;  /* what the client likes best for the answer */
+    bool refuses_plain;            /* ... and it takes no other: not one without a coding */
     unsigned char fingerprint[32]; /* of method, target, content type and body; set where there is an idempotency key */
     int64_t deadline;              /* monotonic microseconds; 0: none */
     request_next next;
@@ -99,6 +106,8 @@ struct request {
 const char *request_query(const struct request *q, const char *name);
 /* The value of any header of the request (first one), or NULL. On the HTTP thread only. */
 const char *request_header(const struct request *q, const char *name);
+/* All values of a header whose fields are lists, joined by commas, or NULL: none, or no memory. Likewise. */
+const char *request_list(const struct request *q, const char *name);
 /* True once the client has left or the deadline has passed. Any thread. */
 bool request_cancelled(void *q);
 

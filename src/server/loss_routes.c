@@ -102,14 +102,13 @@ static loss_status choose_answer(const struct request *q, struct computation *c,
 
 static loss_status begin_safetensors(struct request *q, struct computation *c, struct loss_error *err)
 {
-    const char *length = request_header(q, "Content-Length");
     const struct safetensors_options options = {
         .desc = q->loss,
         .alias = c->alias,
         .query = q->query,
         .n_query = q->n_query,
-        .has_body_size = length != NULL,
-        .body_size = length != NULL ? strtoull(length, NULL, 10) : 0,
+        .has_body_size = q->has_announced,
+        .body_size = q->announced,
         .max_body = (uint64_t)q->server->conf->max_body,
     };
     c->safetensors = safetensors_decoder_new(q->arena, &options);

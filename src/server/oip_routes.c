@@ -42,20 +42,13 @@ static loss_status find_model(struct request *q, const struct loss_alias **alias
 
 /* --- inference --- */
 
-/* The length of the body, where it is what will be fed. */
-static void read_body_size(const struct request *q, struct oip_decode_options *options)
-{
-    const char *length = request_header(q, "Content-Length");
-    const char *encoding = request_header(q, "Content-Encoding");
-
-    options->has_body_size = length != NULL && (encoding == NULL || strcasecmp(encoding, "identity") == 0);
-    options->body_size = options->has_body_size ? strtoull(length, NULL, 10) : 0;
-}
-
 loss_status oip_infer_begin(struct request *q, struct loss_error *err)
 {
     const struct conf *conf = q->server->conf;
-    struct oip_decode_options options = {.max_body = (uint64_t)conf->max_body, .max_depth = (int)conf->max_depth};
+    struct oip_decode_options options = {.has_body_size = q->has_announced,
+                                         .body_size = q->announced,
+                                         .max_body = (uint64_t)conf->max_body,
+                                         .max_depth = (int)conf->max_depth};
     struct inference *c = loss_arena_alloc(q->arena, sizeof *c, alignof(struct inference));
 
     if (c == NULL) {
@@ -65,7 +58,6 @@ loss_status oip_infer_begin(struct request *q, struct loss_error *err)
     LOSS_TRY(find_model(q, &options.alias, err));
     options.desc = q->loss;
     options.json_size = request_header(q, OIP_LENGTH_HEADER);
-    read_body_size(q, &options);
     q->state = c;
     return oip_decoder_new(q->arena, &options, &c->decoder, err);
 }

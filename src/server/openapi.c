@@ -439,6 +439,9 @@ static void write_parameters(struct json_out *o, const struct route *route, cons
     if (operation->binary) {
         openapi_ref(o, "parameters", "Inference-Header-Content-Length");
     }
+    if (operation->request != NULL) {
+        openapi_ref(o, "parameters", "Content-Encoding");
+    }
     openapi_ref(o, "parameters", "X-Request-Id");
     openapi_ref(o, "parameters", "X-Request-Timeout-Ms");
     json_out_close(o, ']');
@@ -535,9 +538,11 @@ static void write_info(struct json_out *o)
     openapi_text(o, "title", "lossd");
     openapi_text(o, "version", loss_version());
     openapi_text(o, "summary", "Loss functions with exact totals and true gradients.");
-    openapi_text(o, "description",
-                 "The losses of tf.losses and more, over HTTP. The same request gives the same bytes. Numbers in an "
-                 "answer are the shortest decimals that read back to the same value of its dtype.");
+    openapi_text(
+        o, "description",
+        "The losses of tf.losses and more, over HTTP. The same request gives the same bytes. Numbers in an "
+        "answer are the shortest decimals that read back to the same value of its dtype. Answers are compressed with "
+        "gzip or zstd for clients that ask so by Accept-Encoding.");
     json_out_key(o, "license");
     openapi_short(o, "{'name': 'Apache License 2.0', 'identifier': 'Apache-2.0'}");
     json_out_close(o, '}');

@@ -273,6 +273,8 @@ static const struct part parameters[] = {
      "{'name': 'Idempotency-Key', 'in': 'header', "
      "'description': 'A repeat with the same key and bytes adds nothing and gets the first answer.', "
      "'schema': {'type': 'string', 'minLength': 1, 'maxLength': 255, 'pattern': '^[!-~]+$'}}"},
+    {"Content-Encoding", "{'name': 'Content-Encoding', 'in': 'header', 'description': 'How the body is compressed.', "
+                         "'schema': {'enum': ['identity', 'gzip', 'zstd'], 'default': 'identity'}}"},
     {"Inference-Header-Content-Length",
      "{'name': 'Inference-Header-Content-Length', 'in': 'header', "
      "'description': 'Length of the JSON where bytes of tensors follow it; 0: the body is the bytes of the only input.', "

@@ -109,6 +109,8 @@ void reply_problem(struct request *q, struct reply *r, const struct loss_error *
     } else if (status == LOSS_METHOD_NOT_ALLOWED) {
         const char *allow = routes_allow(q);
         reply_header(r, "Allow", allow != NULL ? allow : "OPTIONS");
+    } else if (status == LOSS_UNSUPPORTED_MEDIA && strcmp(err->parameter, CODING_HEADER) == 0) {
+        reply_header(r, "Accept-Encoding", CODING_TAKEN); /* RFC 9110, section 12.5.3 */
     }
 }
 

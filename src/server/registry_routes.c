@@ -261,8 +261,8 @@ loss_status registry_put_step(struct request *q, struct reply *r, struct loss_er
     struct json_member ttl = {.name = "ttl", .type = JSON_MEMBER_WHOLE};
     const char *registry;
     LOSS_TRY(read_registry(q, &registry, err));
-    if (q->body_size > 0) {
-        LOSS_TRY(json_read_members(q->arena, q->body, q->body_size, &ttl, 1, err));
+    if (q->content_size > 0) {
+        LOSS_TRY(json_read_members(q->arena, q->body, q->content_size, &ttl, 1, err));
     }
     if (ttl.given && (ttl.number < 1 || ttl.number > (double)REGISTRY_TTL_MAX)) {
         return loss_fail(err, LOSS_INVALID_PARAMETER, "/ttl",
@@ -317,7 +317,7 @@ static loss_status read_add(struct request *q, const char *collection, struct re
     size_t n = collection == NULL ? N_ADD_MEMBERS : ADD_COLLECTION;
     *add = (struct registry_add){.dtype = "", .reduction = ""};
     LOSS_TRY(read_registry(q, &add->registry, err));
-    LOSS_TRY(json_read_members(q->arena, q->body, q->body_size, m, n, err));
+    LOSS_TRY(json_read_members(q->arena, q->body, q->content_size, m, n, err));
     LOSS_TRY(read_name(&m[ADD_NAME], "/name", DEFAULT_NAME, &add->name, err));
     LOSS_TRY(read_name(&m[ADD_COLLECTION], "/collection", collection != NULL ? collection : REGISTRY_LOSSES,
                        &add->collection, err));

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include <server/catalog_json.h>
+#include <server/content.h>
 #include <server/json.h>
 #include <server/openapi.h>
 
@@ -279,6 +280,59 @@ static loss_status print_openapi(struct loss_arena *arena, struct loss_error *er
     return openapi_document(arena, &size) == NULL ? no_memory(err) : LOSS_OK;
 }
 
+/* An answer out through a stream, and back in as a body. */
+
+struct text {
+    char *bytes;
+    size_t size, same; /* how much of it has come back */
+};
+
+static loss_status compare(void *arg, const char *bytes, size_t n, struct loss_error *err)
+{
+    struct text *t = arg;
+    (void)err;
+    assert_true(t->same + n <= t->size);
+    assert_memory_equal(t->bytes + t->same, bytes, n);
+    t->same += n;
+    return LOSS_OK;
+}
+
+static loss_status through_coding(content_coding coding, struct loss_arena *arena, struct loss_error *err)
+{
+    static char text[100000], coded[100000];
+    struct text t = {text, sizeof text, 0};
+    struct request q = {.arena = arena, .answer_coding = coding};
+    struct reply r = {.body = text, .size = sizeof text};
+    size_t size = 0;
+    content_encode(&q, &r, 1);
+    for (size_t n; r.more != NULL && (n = r.more(r.state, coded + size, sizeof coded - size)) > 0;) {
+        size += n;
+    }
+    if (r.more == NULL) { /* without memory it goes out as it is */
+        assert_ptr_equal(r.body, text);
+        return no_memory(err);
+    }
+    const struct content_options options = {.coding = coding, .max_ratio = 1, .sink = compare, .arg = &t};
+    struct content_decoder *d = content_decoder_new(arena, &options);
+    if (d == NULL) {
+        return no_memory(err);
+    }
+    LOSS_TRY(content_decoder_feed(d, coded, size, err));
+    LOSS_TRY(content_decoder_end(d, err));
+    assert_int_equal(t.same, t.size);
+    return LOSS_OK;
+}
+
+static loss_status through_gzip(struct loss_arena *arena, struct loss_error *err)
+{
+    return through_coding(CODING_GZIP, arena, err);
+}
+
+static loss_status through_zstd(struct loss_arena *arena, struct loss_error *err)
+{
+    return through_coding(CODING_ZSTD, arena, err);
+}
+
 typedef loss_status small_work(struct loss_arena *arena, struct loss_error *err);
 
 static struct allocations attempt_small(void *arg, struct allocation_fault fault)
@@ -299,7 +353,7 @@ static struct allocations attempt_small(void *arg, struct allocation_fault fault
 static void test_small_documents__survive_every_failing_allocation(void **state)
 {
     (void)state;
-    static small_work *const works[] = {read_small, print_catalog, print_openapi};
+    static small_work *const works[] = {read_small, print_catalog, print_openapi, through_gzip, through_zstd};
     for (size_t i = 0; i < sizeof works / sizeof *works; i++) {
         small_work *work = works[i];
         assert_true(allocations_sweep(attempt_small, &work) >= 2);
