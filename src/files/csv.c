@@ -132,6 +132,11 @@ static loss_status read_line(struct reader *r, char *line)
     return is_blank(line) ? LOSS_OK : read_numbers(r, line);
 }
 
+static loss_status has_nul(const struct reader *r)
+{
+    return loss_fail(r->err, LOSS_MALFORMED_ENCODING, "", "line %zu has a NUL byte: this is no text", r->line + 1);
+}
+
 loss_status csv_convert(FILE *in, const char *column, loss_dtype dtype, FILE *out, struct loss_tensor *t,
                         struct loss_error *err)
 {
@@ -139,8 +144,8 @@ loss_status csv_convert(FILE *in, const char *column, loss_dtype dtype, FILE *ou
     char *line = NULL;
     size_t room = 0;
     loss_status status = LOSS_OK;
-    while (status == LOSS_OK && getline(&line, &room, in) >= 0) {
-        status = read_line(&r, line);
+    for (ssize_t n; status == LOSS_OK && (n = getline(&line, &room, in)) >= 0;) {
+        status = memchr(line, '\0', (size_t)n) == NULL ? read_line(&r, line) : has_nul(&r);
     }
     free(line);
     LOSS_TRY(status);

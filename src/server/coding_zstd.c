@@ -165,7 +165,8 @@ static void write_close(struct coding_stream *s)
 bool coding_zstd_writer(struct coding_stream *s, size_t size, struct loss_arena *arena)
 {
     ZSTD_CCtx *context = ZSTD_createCCtx_advanced((ZSTD_customMem){take, give, arena});
-    struct coding_io nothing = {NULL, 0, NULL, 0};
+    char empty[1];
+    struct coding_io nothing = {empty, 0, empty, 0};
 
     if (context == NULL || ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, LEVEL)) ||
         ZSTD_isError(ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, WINDOW_LOG)) ||

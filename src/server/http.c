@@ -564,7 +564,7 @@ static void answer_options(struct exchange *x)
 /* What is left to do at the end of a large body takes milliseconds, which small calls on this thread would wait. */
 static request_next first_place(const struct request *q)
 {
-    bool large = q->route->body == BODY_STREAM && q->body_size > LARGE_BODY;
+    bool large = q->route->body == BODY_STREAM && q->content_size > LARGE_BODY;
     return large && q->route->start == NEXT_HERE ? NEXT_COMPUTE : q->route->start;
 }
 
