@@ -234,9 +234,9 @@ static loss_status read_codings(struct request *q, struct loss_error *err)
     bool takes_plain = true;
 
     if (encoding != NULL && !coding_parse(encoding, &q->coding)) {
-        return loss_fail_parameter(err, LOSS_UNSUPPORTED_MEDIA, CODING_HEADER,
-                                   "a body is taken as it is, or coded once in one of " CODING_TAKEN ", got \"%.100s\"",
-                                   encoding);
+        return loss_fail_parameter(
+            err, LOSS_UNSUPPORTED_MEDIA, CODING_HEADER,
+            "send the body as it is, or compressed once, with one of " CODING_TAKEN ", got \"%.100s\"", encoding);
     }
     if (q->coding != CODING_IDENTITY) {
         q->has_announced = false;
@@ -244,7 +244,9 @@ static loss_status read_codings(struct request *q, struct loss_error *err)
     }
     if (accept != NULL && !coding_choose(accept, &q->answer_coding, &takes_plain)) {
         return loss_fail_parameter(err, LOSS_NOT_ACCEPTABLE, "Accept-Encoding",
-                                   "the answer can be coded in " CODING_TAKEN " or not at all, got \"%.100s\"", accept);
+                                   "the answer is sent as it is, or compressed with one of " CODING_TAKEN
+                                   "; the client takes \"%.100s\"",
+                                   accept);
     }
     q->refuses_plain = !takes_plain;
     return LOSS_OK;

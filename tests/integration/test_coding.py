@@ -121,7 +121,7 @@ class Bodies(Coding):
         skip = (0x184D2A53).to_bytes(4, "little") + (5).to_bytes(4, "little") + b"hello"
         bodies = {
             "gzip": [gzip.compress(body[:9]) + gzip.compress(body[9:]), gzip.compress(b"") + gzip.compress(body),
-                     b"".join(gzip.compress(body[i:i + 1]) for i in range(len(body))) + gzip.compress(b"")],
+                     b"".join(gzip.compress(body[i:i + 3]) for i in range(0, len(body), 3)) + gzip.compress(b"")],
             "zstd": [zstd(body[:9]) + zstd(body[9:]), skip + zstd(body) + skip, zstd(b"") + zstd(body) + zstd(b""),
                      b"".join(zstd(body[i:i + 1]) for i in range(len(body)))],
         }
