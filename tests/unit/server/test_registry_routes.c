@@ -55,7 +55,7 @@ static const char *call(struct client *c, const char *method, const char *target
                         .idempotency_key = c->key,
                         .fingerprint = {c->fingerprint},
                         .body = body,
-                        .body_size = strlen(body)};
+                        .content_size = strlen(body)};
     assert_int_equal(uri_read(&q, &c->err), LOSS_OK);
     q.route = routes_match(&q, &known);
     assert_non_null(q.route);
