@@ -24,9 +24,17 @@ LOSS_BEGIN_DECLS
 typedef enum {
     LOSS_ELEMENTWISE, /* losses have the inputs' shape */
     LOSS_ROWWISE,     /* one axis (the last, or `axis`) is reduced: a loss a row */
+    LOSS_BATCHWISE,   /* likewise, but each loss depends on all rows */
     LOSS_SAMPLEWISE,  /* all axes but the first are reduced: a loss a sample */
     LOSS_WHOLE,       /* one loss for the whole tensor */
 } loss_kind;
+
+/* What a loss compares, and so how its work grows. */
+typedef enum {
+    LOSS_NO_PAIRS,      /* with the number of elements */
+    LOSS_PAIRS_IN_ROWS, /* each element of a row with each: with the square of the row's length */
+    LOSS_PAIRS_OF_ROWS, /* each row with each: with the square of their number */
+} loss_pairs;
 
 /*    enum                     name                        as TensorFlow writes it */
 #define LOSS_REDUCTION_MAP(X)                                                                                          \
@@ -121,6 +129,8 @@ struct loss_desc {
     struct loss_input inputs[LOSS_MAX_INPUTS + 1];
     struct loss_param params[LOSS_MAX_PARAMS + 1];
     loss_kind kind;
+    loss_pairs pairs;
+    int rank;                 /* of the main input; 0: any that the kind allows */
     loss_reduction reduction; /* default */
     const char *collection;   /* default; NULL: "losses" */
     bool keeps_axis;          /* row-wise: the reduced axis stays as 1 */

@@ -79,7 +79,8 @@ loss_status loss_call_set_vector(struct loss_call *call, int i, const struct los
 loss_status loss_call_set_axes(struct loss_call *call, int i, const int *axes, int n, const char *pointer,
                                struct loss_error *err);
 
-/* How many numbers the call touches: what decides whether it is small. */
+/* How many numbers the call touches, those of each pair counted where it compares pairs: what decides whether it is
+ * small. Never more than 2^48. */
 size_t loss_call_elements(const struct loss_call *call);
 
 /* Compute. Answer arrays lie in `arena`. Uses OpenMP for large calls only.

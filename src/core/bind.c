@@ -229,20 +229,28 @@ static loss_status cut(struct binding *b)
 {
     const struct loss_tensor *main = &b->plan->input[b->plan->main];
     unsigned all = (1u << main->rank) - 1;
+    if (b->desc->rank != 0 && main->rank != b->desc->rank) {
+        char pointer[POINTER_TEXT], got[SHAPE_TEXT];
+        return loss_fail(b->err, LOSS_SHAPE_MISMATCH, place_of_input(b, b->plan->main, pointer),
+                         "%s must have rank %d, got the shape %s", b->desc->inputs[b->plan->main].name, b->desc->rank,
+                         shape_text(&b->call->input[b->plan->main], got));
+    }
     switch (b->desc->kind) {
     case LOSS_ELEMENTWISE:
         b->reduced = 0;
         break;
     case LOSS_ROWWISE:
+    case LOSS_BATCHWISE:
         LOSS_TRY(row_axes(b));
         break;
     case LOSS_SAMPLEWISE:
         b->reduced = all & ~1u;
         break;
-    case LOSS_WHOLE: /* blocks of single elements, but one loss */
+    case LOSS_WHOLE: /* blocks of single elements, or of rows that are compared, but one loss */
         b->reduced = all;
         lose_axes(b);
-        loss__rows_cut(&b->plan->rows, main->rank, main->shape, 0);
+        loss__rows_cut(&b->plan->rows, main->rank, main->shape,
+                       b->desc->pairs == LOSS_PAIRS_OF_ROWS ? 1u << (main->rank - 1) : 0);
         return LOSS_OK;
     }
     loss__rows_cut(&b->plan->rows, main->rank, main->shape, b->reduced);
@@ -379,6 +387,7 @@ static loss_status bind_vector(struct binding *b, int param)
 /* Whether row (or element) `i` is left out because its weight is 0; refills `w` as `i` moves on. */
 struct mask {
     const struct loss__weights *weights; /* NULL: nothing is masked */
+    size_t per;                          /* numbers of the input a weight */
     size_t first, n;
     size_t offsets[256];
     double w[256];
@@ -389,6 +398,8 @@ static bool masked(struct mask *mask, size_t i, size_t count)
     if (mask->weights == NULL) {
         return false;
     }
+    i /= mask->per;
+    count /= mask->per;
     if (i >= mask->first + mask->n) {
         mask->first = i;
         mask->n = count - i < 256 ? count - i : 256;
@@ -397,11 +408,14 @@ static bool masked(struct mask *mask, size_t i, size_t count)
     return mask->w[i - mask->first] == 0;
 }
 
-/* The mask of an input that has one number a loss; others are never masked as they are read. */
+/* The mask of an input that has one number a loss, or rows that lie together; others are never masked as they are read. */
 static void mask_init(struct mask *mask, const struct binding *b, int input)
 {
-    bool one_a_loss = b->plan->input[input].count == b->plan->count && b->desc->kind != LOSS_WHOLE;
-    mask->weights = b->call->weights_mask && one_a_loss ? &b->plan->weights : NULL;
+    const struct loss__plan *plan = b->plan;
+    bool one_a_loss = plan->input[input].count == plan->count && b->desc->kind != LOSS_WHOLE;
+    bool a_row_a_loss = b->desc->kind == LOSS_ROWWISE && plan->rows.contiguous && !plan->lead[input];
+    mask->per = one_a_loss ? 1 : plan->rows.reduced.count;
+    mask->weights = b->call->weights_mask && (one_a_loss || a_row_a_loss) ? &plan->weights : NULL;
     mask->first = 0;
     mask->n = 0;
 }

@@ -30,17 +30,31 @@ struct loss__block {
                                            * whole numbers are int64_t, a class index -1 for a row to be left out */
     void *grad[LOSS_MAX_INPUTS];          /* T, shaped like the input; NULL: not wanted */
     const double *g;                      /* [n] upstream gradient; NULL where no gradient of an input is wanted */
+    bool wide;                            /* T is double */
     bool g_alike;                         /* all of g is one number, and not 0 */
     double *loss;                         /* [n] */
     const struct loss_param_value *param; /* vectors are T; element i of an elementwise block has the class
                                            * (first + i) % classes of one */
+    void *scratch;                        /* what kernels->scratch asked for, aligned to a cache line */
+    size_t part;                          /* of the stage */
     const size_t *present;                /* LOSS_SAMPLEWISE: [n] elements of non-zero weight in each sample */
 };
 
 typedef void loss__kernel(const struct loss__block *b);
 
+/* Parts of a stage may run at once on several threads, in any order: what they write must not meet, and what they read
+ * be written by earlier stages. */
+struct loss__stage {
+    loss__kernel *f32, *f64; /* NULL ends a list of stages */
+    size_t (*parts)(const struct loss__block *b);
+};
+
 struct loss__kernels {
     loss__kernel *f32, *f64;
+    const struct loss__stage
+        *stages; /* instead of f32 and f64, for a block whose work is worth sharing: in this order */
+    /* Bytes that stages want to keep between them for a block of this n and c; NULL: none. */
+    size_t (*scratch)(const struct loss__block *b);
     /* Row factors r >= 0 (they go into the divisors, not into the value), [n]; NULL: all 1. */
     void (*factor)(const struct loss__block *b, double *r);
     /* Whether these parameters make any factor other than 1; NULL: always asked. */

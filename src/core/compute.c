@@ -29,10 +29,13 @@ struct run {
     const struct loss__sum_kernels *sum;
     struct loss_answer *answer;
     size_t n, c; /* rows of the main input, and their length */
+    size_t work; /* elements, or those of pairs */
     size_t block_rows, blocks;
     size_t share; /* blocks that a thread takes at a time */
     size_t size;  /* bytes of one number of the call's dtype */
     bool wide;    /* float64 */
+    bool shares;  /* the parts of a stage, not blocks, are shared among threads */
+    bool drops;   /* rows of weight 0 are not there for the others */
     bool whole;
     bool slopes;    /* gradients of inputs are wanted and not all 0 */
     bool streams;   /* ... and so large that they go past the caches */
@@ -50,6 +53,7 @@ struct lane {
     size_t *row, *place;                               /* [block_rows] offsets of rows, and of weights */
     size_t *column;                                    /* [c] offsets of the elements of a sample that are not masked */
     size_t *offsets;                                   /* [c] scratch for them */
+    void *scratch;                                     /* of the kernel */
     double *own;                                       /* [c] their weights */
     void *in[LOSS_MAX_INPUTS], *grad[LOSS_MAX_INPUTS]; /* [block_rows * c] gathered, or to be streamed */
     struct loss_sum sum, rest, terms;
@@ -73,7 +77,7 @@ static void *at(void *data, size_t i, size_t size)
 
 static bool gathers(const struct run *run)
 {
-    return !run->plan->rows.contiguous || run->plan->masked_elements;
+    return !run->plan->rows.contiguous || run->plan->masked_elements || run->drops;
 }
 
 /* The next `bytes` of scratch, for a lane that is laid out at `base`; NULL: it is only measured. */
@@ -104,12 +108,15 @@ static size_t lane_layout(const struct run *run, struct lane *lane, char *base)
         TAKE(offsets, run->c * sizeof(size_t));
         TAKE(own, run->c * sizeof(double));
     }
+    if (plan->kernels->scratch != NULL) {
+        TAKE(scratch, plan->kernels->scratch(&(struct loss__block){.n = rows, .c = run->c, .param = plan->param}));
+    }
     for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
-        if (plan->input[i].data == NULL || plan->lead[i]) {
+        if (plan->input[i].data == NULL || (plan->lead[i] && !run->drops)) {
             continue;
         }
         if (gathers(run)) {
-            TAKE(in[i], rows * run->c * loss_dtype_size(plan->input[i].dtype));
+            TAKE(in[i], rows * (plan->lead[i] ? 1 : run->c) * loss_dtype_size(plan->input[i].dtype));
         }
         if (run->answer->gradient[i].data != NULL && (gathers(run) || run->streams)) {
             TAKE(grad[i], rows * run->c * run->size);
@@ -178,6 +185,8 @@ static struct piece piece_of(const struct run *run, struct lane *lane, size_t k)
                                     .c = run->c,
                                     .first = first,
                                     .param = plan->param,
+                                    .wide = run->wide,
+                                    .scratch = lane->scratch,
                                     .loss = lane->loss},
                           .column = plan->column};
     struct loss__block *b = &piece.block;
@@ -293,18 +302,122 @@ static void keep_losses(const struct run *run, struct lane *lane, const double *
     lane->nonfinite += wanted ? bad : 0;
 }
 
+/* Losses whose rows meet, with weights_mask: rows of weight 0 are taken out of the block, and come back with loss and
+ * gradient 0. lane->row holds where in the batch each row of the block was. */
+
+static void drop_rows(const struct run *run, struct lane *lane, struct loss__block *b)
+{
+    size_t kept = 0;
+    for (size_t r = 0; r < b->n; r++) {
+        lane->g[kept] = lane->g[r];
+        lane->row[kept] = r;
+        kept += lane->w[r] != 0;
+    }
+    for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
+        size_t size = (run->plan->lead[i] ? 1 : b->c) * loss_dtype_size(run->plan->input[i].dtype);
+        for (size_t r = 0; b->in[i] != NULL && r < kept; r++) {
+            memcpy(at(lane->in[i], r, size), (const char *)b->in[i] + lane->row[r] * size, size);
+        }
+        b->in[i] = b->in[i] == NULL ? NULL : lane->in[i];
+    }
+    b->n = kept;
+}
+
+/* x[r] of each row that was kept, 0 of the others. */
+static void restore_rows(const struct run *run, const struct lane *lane, size_t kept, double *x)
+{
+    for (size_t r = run->n, from = kept; r > 0; r--) {
+        bool was_kept = from > 0 && lane->row[from - 1] == r - 1;
+        from -= was_kept;
+        x[r - 1] = was_kept ? x[from] : 0;
+    }
+}
+
+static void restore_gradients(const struct run *run, struct lane *lane, const struct loss__block *b)
+{
+    for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
+        struct loss_tensor *gradient = &run->answer->gradient[i];
+        size_t c = run->plan->lead[i] ? 1 : b->c;
+        if (b->grad[i] == NULL) {
+            continue;
+        }
+        memset(gradient->data, 0, gradient->count * run->size);
+        for (size_t r = 0; r < b->n; r++) {
+            memcpy(at(gradient->data, lane->row[r] * c, run->size), at(b->grad[i], r * c, run->size), c * run->size);
+        }
+        lane->nonfinite += nonfinite(run, b->grad[i], b->n * c);
+    }
+}
+
+/* Whether nobody waits for the result any more. */
+static bool stopped(struct run *run)
+{
+    const struct loss_call *call = run->plan->call;
+    if (atomic_load_explicit(&run->stop, memory_order_relaxed)) {
+        return true;
+    }
+    if (call->cancelled != NULL && call->cancelled(call->cancelled_arg)) {
+        atomic_store_explicit(&run->stop, true, memory_order_relaxed);
+        return true;
+    }
+    return false;
+}
+
+static void run_part(struct run *run, const struct loss__block *b, const struct loss__stage *stage, size_t part)
+{
+    if (!stopped(run)) {
+        struct loss__block own = *b;
+        own.part = part;
+        (run->wide ? stage->f64 : stage->f32)(&own);
+    }
+}
+
+static void run_kernel(struct run *run, const struct loss__block *b)
+{
+    const struct loss__kernels *kernels = run->plan->kernels;
+    if (kernels->stages == NULL) {
+        (run->wide ? kernels->f64 : kernels->f32)(b);
+        return;
+    }
+    for (const struct loss__stage *stage = kernels->stages; stage->f32 != NULL; stage++) {
+        size_t parts = stage->parts(b);
+        if (!run->shares || parts == 1) {
+            for (size_t i = 0; i < parts; i++) {
+                run_part(run, b, stage, i);
+            }
+            continue;
+        }
+#pragma omp parallel for schedule(dynamic)
+        for (size_t i = 0; i < parts; i++) {
+            run_part(run, b, stage, i);
+        }
+    }
+}
+
 static void compute_block(struct run *run, struct lane *lane, size_t k)
 {
     const struct loss__plan *plan = run->plan;
     struct piece piece = piece_of(run, lane, k);
     struct loss__block *b = &piece.block;
-    if (!plan->weights.constant) {
+    if (!plan->weights.constant || run->drops) { /* which drop_rows may have changed */
         fill_weights(run, lane, b);
         run->weigh->upstream(lane->w, run->divisor, b->n, lane->g);
     }
     want_gradients(run, lane, &piece);
-    (run->wide ? plan->kernels->f64 : plan->kernels->f32)(b);
-    keep_gradients(run, lane, &piece);
+    if (run->drops) {
+        drop_rows(run, lane, b);
+    }
+    run_kernel(run, b);
+    if (atomic_load_explicit(&run->stop, memory_order_relaxed)) {
+        return;
+    }
+    if (run->drops) {
+        restore_gradients(run, lane, b);
+        restore_rows(run, lane, b->n, b->loss);
+        b->n = run->n;
+    } else {
+        keep_gradients(run, lane, &piece);
+    }
     if (run->whole) {
         loss_sum_add_f64(&lane->terms, b->loss, b->n);
         return;
@@ -327,7 +440,14 @@ static void factor_block(struct run *run, struct lane *lane, size_t k)
     struct loss__block *b = &piece.block;
     fill_weights(run, lane, b);
     double *r = run->factor == NULL ? lane->loss : run->factor + b->first;
+    if (run->drops) {
+        drop_rows(run, lane, b);
+    }
     run->plan->factor(b, r);
+    if (run->drops) {
+        restore_rows(run, lane, b->n, r);
+        b->n = run->n;
+    }
     run->weigh->products(lane->w, r, b->n, lane->high, lane->low);
     loss_sum_add_f64(&lane->sum, lane->high, b->n);
     loss_sum_add_f64(&lane->sum, lane->low, b->n);
@@ -339,14 +459,9 @@ static void factor_block(struct run *run, struct lane *lane, size_t k)
 /* Share `share` of the blocks. */
 static void run_share(struct run *run, struct lane *lane, block_task *task, size_t share)
 {
-    const struct loss_call *call = run->plan->call;
     size_t first = share * run->share, end = first + run->share < run->blocks ? first + run->share : run->blocks;
     for (size_t k = first; k < end; k++) {
-        if (atomic_load_explicit(&run->stop, memory_order_relaxed)) {
-            return;
-        }
-        if (call->cancelled != NULL && call->cancelled(call->cancelled_arg)) {
-            atomic_store_explicit(&run->stop, true, memory_order_relaxed);
+        if (stopped(run)) {
             return;
         }
         task(run, lane, k);
@@ -359,8 +474,8 @@ static void run_share(struct run *run, struct lane *lane, block_task *task, size
 static size_t team_size(const struct run *run)
 {
     size_t threads = (size_t)omp_get_max_threads(), team = threads < run->blocks ? threads : run->blocks;
-    bool large = run->n * (run->c == 0 ? 1 : run->c) > PARALLEL_ELEMENTS;
-    return large && team > 1 ? team : 1;
+    bool large = run->work > PARALLEL_ELEMENTS;
+    return large && team > 1 && !run->shares ? team : 1;
 }
 
 /* Run a task on all blocks and merge what the threads found into *total. */
@@ -558,6 +673,26 @@ static size_t rows_of_block(size_t c)
     return rows == 0 ? 1 : rows;
 }
 
+#define MOST_WORK 0x1p48
+
+/* Elements of n rows of c, or of their pairs. */
+static size_t work_of(loss_pairs pairs, size_t n, size_t c)
+{
+    double rows = (double)n, row = c == 0 ? 1 : (double)c;
+    double work = rows * row * (pairs == LOSS_PAIRS_IN_ROWS ? row : pairs == LOSS_PAIRS_OF_ROWS ? rows : 1);
+    return (size_t)(work < MOST_WORK ? work : MOST_WORK);
+}
+
+/* All rows that are compared are in one block; of elements that are, as many as make the work of others. */
+static size_t block_of(const struct run *run)
+{
+    const struct loss__plan *plan = run->plan;
+    if (plan->call->desc->pairs == LOSS_PAIRS_OF_ROWS) {
+        return run->n == 0 ? 1 : run->n;
+    }
+    return plan->masked_elements ? 1 : rows_of_block(run->c);
+}
+
 static void run_init(struct run *run, const struct loss__plan *plan, struct loss_answer *answer)
 {
     *run = (struct run){
@@ -572,10 +707,16 @@ static void run_init(struct run *run, const struct loss__plan *plan, struct loss
         .whole = plan->call->desc->kind == LOSS_WHOLE,
         .divisor = 1,
     };
-    run->block_rows = plan->masked_elements ? 1 : rows_of_block(run->c);
+    const struct loss_desc *desc = plan->call->desc;
+    run->drops = desc->kind == LOSS_BATCHWISE && plan->call->weights_mask;
+    run->work = work_of(desc->pairs, run->n, run->c);
+    run->block_rows = block_of(run);
     run->blocks = run->n / run->block_rows + (run->n % run->block_rows != 0);
     size_t elements = run->block_rows * (run->c == 0 ? 1 : run->c);
     run->share = elements < SHARE_ELEMENTS ? SHARE_ELEMENTS / elements : 1;
+    /* a few long rows: each in turn by all threads */
+    run->shares = plan->kernels->stages != NULL && run->work > PARALLEL_ELEMENTS && omp_get_max_threads() > 1 &&
+                  run->blocks < 4 * (size_t)omp_get_max_threads();
     answer->batch = plan->rank == 0 ? 1 : plan->shape[0];
 }
 
@@ -603,11 +744,24 @@ loss_status loss_compute(const struct loss_call *call, struct loss_arena *arena,
     return loss__compute_with(loss__catalog_kernels(call->desc), call, arena, answer, err);
 }
 
+/* Rows of the main input without its last axis, nearly enough where the loss reduces another. */
+static size_t pairs_of(const struct loss_call *call)
+{
+    for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
+        const struct loss_tensor *t = &call->input[i];
+        if (call->desc->inputs[i].main && t->data != NULL && t->rank > 0) {
+            size_t c = t->shape[t->rank - 1];
+            return work_of(call->desc->pairs, c == 0 ? 0 : t->count / c, c);
+        }
+    }
+    return 0;
+}
+
 size_t loss_call_elements(const struct loss_call *call)
 {
     size_t n = call->weights.data == NULL ? 0 : call->weights.count;
     for (int i = 0; i < LOSS_MAX_INPUTS; i++) {
         n += call->input[i].data == NULL ? 0 : call->input[i].count;
     }
-    return n;
+    return n + (call->desc->pairs == LOSS_NO_PAIRS ? 0 : pairs_of(call));
 }

@@ -23,6 +23,29 @@
         body(b, true);                                                                                                 \
     }
 
+/* Likewise of each stage of a loss that has several. */
+#define LOSS__STAGE_BODIES(body)                                                                                       \
+    static void body##_f32(const struct loss__block *b)                                                                \
+    {                                                                                                                  \
+        body(b, false);                                                                                                \
+    }                                                                                                                  \
+    static void body##_f64(const struct loss__block *b)                                                                \
+    {                                                                                                                  \
+        body(b, true);                                                                                                 \
+    }
+#define LOSS__STAGE(body, how_many)                                                                                    \
+    {                                                                                                                  \
+        .f32 = body##_f32, .f64 = body##_f64, .parts = how_many                                                        \
+    }
+#define LOSS__STAGES(...)                                                                                              \
+    .stages = (const struct loss__stage[])                                                                             \
+    {                                                                                                                  \
+        __VA_ARGS__,                                                                                                   \
+        {                                                                                                              \
+            0                                                                                                          \
+        }                                                                                                              \
+    }
+
 VM_INLINE double kernel_load(const void *x, size_t i, bool wide)
 {
     return wide ? ((const double *)x)[i] : (double)((const float *)x)[i];

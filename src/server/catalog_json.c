@@ -13,6 +13,7 @@ const char *catalog_kind_name(loss_kind kind)
 {
     static const char *const names[] = {[LOSS_ELEMENTWISE] = "elementwise",
                                         [LOSS_ROWWISE] = "rowwise",
+                                        [LOSS_BATCHWISE] = "batchwise",
                                         [LOSS_SAMPLEWISE] = "samplewise",
                                         [LOSS_WHOLE] = "whole"};
     return names[kind];
@@ -158,6 +159,10 @@ static const char *rank_rule(const struct loss_desc *desc, const struct loss_inp
         return "one less than the main input";
     case LOSS_FREE:
         break;
+    }
+    static const char *const exactly[] = {NULL, "1", "2"};
+    if (desc->rank > 0) {
+        return exactly[desc->rank];
     }
     return desc->kind == LOSS_ROWWISE ? "1 to 8" : "0 to 8"; /* a scalar is a batch of one sample */
 }

@@ -55,6 +55,9 @@ static void write_tensor(struct json_out *o, const char *prefix, const char *nam
 /* The protocol has no open rank: the least one that a loss takes is told. */
 static int least_rank(const struct loss_desc *desc)
 {
+    if (desc->rank > 0) {
+        return desc->rank;
+    }
     return desc->kind == LOSS_ROWWISE || desc->kind == LOSS_SAMPLEWISE ? 2 : 1;
 }
 

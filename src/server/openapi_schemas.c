@@ -140,7 +140,7 @@ static const struct part schemas[] = {
              "'name': {'type': 'string'}, 'aliases': {'type': 'array', 'items': {'type': 'string'}}, "
              "'alias_defaults': {'type': 'object'}, 'summary': {'type': 'string'}, "
              "'formula': {'type': 'string'}, "
-             "'kind': {'enum': ['elementwise', 'rowwise', 'samplewise', 'whole']}, "
+             "'kind': {'enum': ['elementwise', 'rowwise', 'batchwise', 'samplewise', 'whole']}, "
              "'inputs': {'type': 'array', 'items': {'type': 'object'}}, "
              "'parameters': {'type': 'array', 'items': {'type': 'object'}}, "
              "'default_reduction': <ReductionName>, 'collection': {'type': 'string'}, "

@@ -97,9 +97,33 @@ static void fill_inputs(struct batch *b, int rank, const size_t *shape, double l
     }
 }
 
+/* As many dimensions as the loss takes, if it does not take any: the first ones become one. */
+static int fold(const struct loss_desc *desc, int rank, const size_t *shape, size_t out[LOSS_MAX_RANK])
+{
+    int folded = desc->rank == 0 ? 0 : rank - desc->rank;
+    assert_true(folded >= 0);
+    out[0] = 1;
+    for (int i = 0; i < rank; i++) {
+        int to = i < folded ? 0 : i - folded;
+        out[to] = to == 0 && folded > 0 ? out[0] * shape[i] : shape[i];
+    }
+    return rank - folded;
+}
+
+void batch_limit(const struct loss_desc *desc, size_t shape[2])
+{
+    size_t *paired = &shape[desc->pairs == LOSS_PAIRS_OF_ROWS ? 0 : 1];
+    while (desc->pairs != LOSS_NO_PAIRS && shape[0] * shape[1] * *paired > BATCH_MOST_PAIRS && *paired > 8) {
+        *paired = *paired / 2 + 1;
+    }
+}
+
 void batch_make(struct batch *b, const struct loss_desc *desc, loss_dtype dtype, int rank, const size_t *shape,
                 uint64_t seed)
 {
+    size_t folded[LOSS_MAX_RANK];
+    rank = fold(desc, rank, shape, folded);
+    shape = folded;
     *b = (struct batch){.arena = loss_arena_new((size_t)1 << 30, NULL), .state = seed * 2654435761u + 1};
     assert_non_null(b->arena);
     loss_call_init(&b->call, desc, NULL);

@@ -24,11 +24,15 @@ struct batch {
     uint64_t state; /* of the generator */
 };
 
-/* A call of `desc` whose main input has this shape, parameters at their defaults and required axes at the last one.
+/* A call of `desc` whose main input has this shape (or one like it of the rank that the loss takes), parameters at their defaults and required axes at the last one.
  * The numbers depend on the seed alone, and are such that the losses are finite. */
 void batch_make(struct batch *b, const struct loss_desc *desc, loss_dtype dtype, int rank, const size_t *shape,
                 uint64_t seed);
 void batch_free(struct batch *b);
+
+/* Makes rows, or their length, smaller until comparing each pair of them is a matter of moments. */
+#define BATCH_MOST_PAIRS ((size_t)1 << 23)
+void batch_limit(const struct loss_desc *desc, size_t shape[2]);
 
 /* Fails the test with the message if the computation fails. */
 void batch_compute(struct batch *b);
