@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ranking_softmax.c - the cross-entropy of a list's labels with the softmax of its scores.
+ *
+ *   t = y, y/sum y, or softmax(y), over the items that are not masked;   L = sum t (lse(s/T) - s/T)
+ *   dL/ds = (p sum t - t)/T, p = softmax(s/T)
+ *
+ * With m the largest score and R the sum of exp((s - m)/T) but for one of it, lse is m/T + log1p(R): nothing cancels where
+ * an item is far ahead of the others. The work grows with the list.
+ *
+ * Shapes  y, s and mask alike [..., items]; L without the last axis
+ * Edges   a list with nothing unmasked, or with "normalize" and a sum of 0, has loss 0 and is not counted; masked items
+ *         are not looked at; NaN in, NaN out
+ * Source  optax.losses.ranking_softmax_loss (none); TensorFlow Ranking's SoftmaxLoss (normalize); Cao et al. 2007,
+ *         ListNet (softmax)
+ */
+#include "losses/ranking.h"
+
+enum { EXPONENTIAL = LIST_ARRAYS, TARGET, ARRAYS };
+
+enum { TRANSFORM_NONE, TRANSFORM_NORMALIZE, TRANSFORM_SOFTMAX };
+
+static size_t scratch(const struct loss__block *b)
+{
+    return list_bytes(b, ARRAYS);
+}
+
+/* exp((x - most)/t) into e; the sum of all of them but one of `most`. */
+VM_INLINE double exponentials(const double *x, size_t n, double most, double t, double *restrict e)
+{
+    struct lanes sum = lanes_of(0.0);
+    size_t top = 0;
+    while (top < n && x[top] != most) {
+        top++;
+    }
+    for (size_t i = 0; i < lanes_padded(n); i++) {
+        double lost, product_error, d = vm_two_diff(i < n ? x[i] : -(double)INFINITY, most, &lost), a = d / t;
+        double product = vm_two_prod(a, t, &product_error), rest = (((d - product) - product_error) + lost) / t;
+        e[i] = vm_exp_hilo(a, VM_SELECT(rest - rest == 0.0, rest, 0.0));
+    }
+    for (size_t i = 0; i < n; i++) {
+        sum.at[i % LANES] += i == top ? 0.0 : e[i];
+    }
+    return lanes_sum(sum);
+}
+
+VM_INLINE void find_targets(const struct loss__block *b, struct list *list)
+{
+    const double *label = list_numbers(b, list, LABEL);
+    double *target = list_numbers(b, list, TARGET);
+    double most = -(double)INFINITY, scale = 1;
+    for (size_t i = 0; i < list->items; i++) {
+        most = label[i] > most ? label[i] : most;
+        target[i] = label[i];
+    }
+    if (b->param[1].number == TRANSFORM_SOFTMAX) {
+        scale = 1.0 + exponentials(label, list->items, most, 1.0, target);
+    } else if (b->param[1].number == TRANSFORM_NORMALIZE) {
+        scale = list_sum(label, list->items);
+    }
+    for (size_t i = 0; i < list->items; i++) {
+        target[i] = scale == 0 ? 0.0 : target[i] / scale;
+    }
+    list->scale = scale;
+}
+
+VM_INLINE void list_loss(const struct loss__block *b, size_t r, bool wide)
+{
+    struct list *list = list_read(b, r, ARRAYS, b->param[0].number, wide);
+    const double *score = list_numbers(b, list, SCORE), *target = list_numbers(b, list, TARGET), t = list->temperature;
+    double *e = list_numbers(b, list, EXPONENTIAL), *terms = list_numbers(b, list, LABEL);
+    find_targets(b, list);
+    double rest = exponentials(score, list->items, list->high, t, e), log = vm_log1p(rest);
+    double targets = list_sum(target, list->items);
+    for (size_t i = 0; i < list->items; i++) {
+        terms[i] = target[i] == 0 ? 0.0 : target[i] * ((list->high - score[i]) / t + log);
+    }
+    b->loss[r] = list->items == 0 ? 0.0 : list->bad == list->bad ? list_sum(terms, list->items) : list->bad;
+    for (size_t i = 0; i < list->items; i++) {
+        /* p (sum t - t) - t (1 - p): where a label is met neither is left over from a difference */
+        double others = e[i] == 1.0 ? rest : 1.0 + (rest - e[i]);
+        e[i] = (e[i] * (targets - target[i]) - target[i] * others) / (1.0 + rest) / t;
+    }
+    list_write(b, r, list, e, wide);
+}
+
+VM_INLINE void body(const struct loss__block *b, bool wide)
+{
+    for (size_t r = 0; r < b->n; r++) {
+        list_loss(b, r, wide);
+    }
+}
+
+static void factor(const struct loss__block *b, double *r)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        struct list *list = list_read(b, i, ARRAYS, 1, b->wide);
+        bool normalized = b->param[1].number == TRANSFORM_NORMALIZE;
+        bool empty = list->items == 0 || (normalized && list_sum(list_numbers(b, list, LABEL), list->items) == 0);
+        r[i] = empty ? 0 : 1;
+    }
+}
+
+LOSS__KERNEL_BODIES(body)
+LOSS__KERNELS(ranking_softmax) = {.f32 = f32, .f64 = f64, .scratch = scratch, .factor = factor};
+
+LOSS__DESCRIPTOR(ranking_softmax) = {
+    .name = "ranking_softmax",
+    .summary = "Cross-entropy of a list's labels with the softmax of its scores.",
+    .formula = "sum(t*(logsumexp(scores/temperature) - scores/temperature)), t the labels as label_transform says",
+    .source = "optax.losses.ranking_softmax_loss; TensorFlow Ranking SoftmaxLoss; Cao et al. 2007 (ListNet)",
+    .example = "{\"labels\": [[2, 0, 1], [0, 1, 1]], \"scores\": [[1, 0.5, 2], [0, 1, -1]]}",
+    .aliases = (const struct loss_alias[]){{"ranking_softmax_loss", {{0}}},
+                                           {"listwise_softmax", {{0}}},
+                                           {"listnet", {{"label_transform", TRANSFORM_SOFTMAX}}},
+                                           {0}},
+    .inputs = LOSS__RANKING_INPUTS,
+    .params = {LOSS__TEMPERATURE(1),
+               {.name = "label_transform",
+                .doc = "What is made of labels: as they are, divided by their sum, or their softmax.",
+                .words = LOSS__WORDS("none", "normalize", "softmax"),
+                .type = LOSS_WORD}},
+    .kind = LOSS_ROWWISE,
+    .reduction = LOSS_REDUCE_SUM_BY_NONZERO_WEIGHTS,
+    .ulp = 2,
+};
