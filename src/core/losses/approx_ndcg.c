@@ -146,6 +146,10 @@ LOSS__DESCRIPTOR(approx_ndcg) = {
     .formula = "-sum((2^labels - 1)/log2(1 + r))/maxDCG, or -sum(labels/r)/sum(labels), r_i = 1 + sum over j != i of "
                "sigmoid((scores_j - scores_i)/temperature)",
     .source = "Qin, Liu and Li 2010; TensorFlow Ranking ApproxNDCGLoss, ApproxMRRLoss",
+    .edges = "The loss is in [-1, 0]. A list without relevant items has loss 0 and is not counted. Masked items are "
+             "not looked at. Time grows with the square of the list.",
+    .elsewhere =
+        "TensorFlow Ranking ApproxNDCGLoss, and as the alias approx_mrr ApproxMRRLoss: equal. 1 - NDCG is 1 + this.",
     .example = "{\"labels\": [[2, 0, 1], [0, 1, 1]], \"scores\": [[1, 0.5, 2], [0, 1, -1]]}",
     .aliases = (const struct loss_alias[]){{"approx_ndcg_loss", {{0}}},
                                            {"approx_mrr", {{"metric", METRIC_MRR}}},

@@ -188,6 +188,10 @@ LOSS__DESCRIPTOR(lambda_rank) = {
     .formula = "sum over pairs with labels_i > labels_j of |G_i - G_j|*|D_i - D_j|/maxDCG * log(1 + exp(-(scores_i - "
                "scores_j)/temperature)), G = 2^labels - 1, D = 1/log2(1 + rank)",
     .source = "Burges 2010 (LambdaRank); TensorFlow Ranking DCGLambdaWeight",
+    .edges = "A list without two different labels has loss 0 and is not counted. Equal scores are ranked by position. "
+             "Masked items are not looked at. Time grows with the square of the list.",
+    .elsewhere = "TensorFlow Ranking PairwiseLogisticLoss with DCGLambdaWeight (gain 2^y - 1, discount 1/log2(1 + r), "
+                 "normalized), summed a list, is this times the size of the list.",
     .example = "{\"labels\": [[2, 0, 1], [0, 1, 1]], \"scores\": [[1, 0.5, 2], [0, 1, -1]]}",
     .aliases = (const struct loss_alias[]){{"lambdarank", {{0}}}, {0}},
     .inputs = LOSS__RANKING_INPUTS,

@@ -110,6 +110,9 @@ LOSS__DESCRIPTOR(list_mle) = {
     .formula = "sum over items in the order of falling labels of logsumexp(scores from there on/temperature) - "
                "scores/temperature",
     .source = "Xia et al. 2008; TensorFlow Ranking ListMLELoss",
+    .edges = "Equal labels stand in the order of the list. A list with nothing unmasked has loss 0 and is not counted. "
+             "Masked items are not looked at.",
+    .elsewhere = "TensorFlow Ranking ListMLELoss: equal where no two labels are; it shuffles those that are.",
     .example = "{\"labels\": [[2, 0, 1], [0, 1, 3]], \"scores\": [[1, 0.5, 2], [0, 1, -1]]}",
     .aliases = (const struct loss_alias[]){{"list_mle_loss", {{0}}}, {"listmle", {{0}}}, {0}},
     .inputs = LOSS__RANKING_INPUTS,

@@ -85,6 +85,9 @@ LOSS__DESCRIPTOR(multi_margin) = {
     .summary = "By how much the true class' score is not above each of the others by a margin, on average.",
     .formula = "class_weights[labels]/classes * sum over other classes of max(0, margin - logits[labels] + logits)^p",
     .source = "torch.nn.functional.multi_margin_loss",
+    .edges = "At the kink the gradient is 0. p other than 1 and 2 is refused.",
+    .elsewhere = "torch multi_margin_loss(p, margin, weight): equal with class_weights = weight; its mean divides by "
+                 "the batch even with weights, which is sum_over_batch_size.",
     .example = "{\"labels\": [1, 0], \"logits\": [[0.5, 2, 1.5], [0, 0.25, -1]]}",
     .aliases = (const struct loss_alias[]){{"multi_margin_loss", {{0}}}, {0}},
     .inputs = {LOSS__CLASS_LABELS,

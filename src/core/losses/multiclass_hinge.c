@@ -88,6 +88,9 @@ LOSS__DESCRIPTOR(multiclass_hinge) = {
     .summary = "By how much the true class' score is not above the best other by a margin.",
     .formula = "class_weights[labels]*max(0, margin + max over other classes of logits - logits[labels])",
     .source = "Crammer and Singer 2001; optax.losses.multiclass_hinge_loss",
+    .edges = "One class gives 0. At the kink the gradient is 0. Of equal best rivals the first has the gradient.",
+    .elsewhere = "optax.losses.multiclass_hinge_loss: equal. keras.losses.CategoricalHinge differs: its maximum is 0 "
+                 "at least, which is categorical_hinge.",
     .example = "{\"labels\": [1, 0], \"logits\": [[0.5, 2, 1.5], [0, 0.25, -1]]}",
     .aliases = (const struct loss_alias[]){{"crammer_singer", {{0}}}, {"multiclass_hinge_loss", {{0}}}, {0}},
     .inputs = {LOSS__CLASS_LABELS,

@@ -94,6 +94,10 @@ LOSS__DESCRIPTOR(pairwise_logistic) = {
     .summary = "Of each two items of a list, the one with the larger label is to have the larger score.",
     .formula = "mean over pairs with labels_i > labels_j of log(1 + exp(-(scores_i - scores_j)/temperature))",
     .source = "Burges et al. 2005 (RankNet); TensorFlow Ranking PairwiseLogisticLoss; rax.pairwise_logistic_loss",
+    .edges = "A list without two different labels has loss 0 and is not counted. Masked items are not looked at. Time "
+             "grows with the square of the list.",
+    .elsewhere = "TensorFlow Ranking PairwiseLogisticLoss: equal a list. rax.pairwise_logistic_loss and RankNet sum "
+                 "over the pairs: the alias ranknet.",
     .example = "{\"labels\": [[2, 0, 1], [0, 1, 1]], \"scores\": [[1, 0.5, 2], [0, 1, -1]]}",
     .aliases = (const struct loss_alias[]){{"ranknet", {{"pair_reduction", PAIR_SUM}}}, {0}},
     .inputs = LOSS__RANKING_INPUTS,

@@ -109,6 +109,10 @@ LOSS__DESCRIPTOR(ranking_softmax) = {
     .summary = "Cross-entropy of a list's labels with the softmax of its scores.",
     .formula = "sum(t*(logsumexp(scores/temperature) - scores/temperature)), t the labels as label_transform says",
     .source = "optax.losses.ranking_softmax_loss; TensorFlow Ranking SoftmaxLoss; Cao et al. 2007 (ListNet)",
+    .edges = "A list with nothing unmasked, or with label_transform normalize and labels that sum to 0, has loss 0 and "
+             "is not counted. Masked items are not looked at.",
+    .elsewhere = "optax.losses.ranking_softmax_loss: equal. TensorFlow Ranking SoftmaxLoss: label_transform normalize, "
+                 "with the list's sum of labels as its weight. ListNet: the alias listnet.",
     .example = "{\"labels\": [[2, 0, 1], [0, 1, 1]], \"scores\": [[1, 0.5, 2], [0, 1, -1]]}",
     .aliases = (const struct loss_alias[]){{"ranking_softmax_loss", {{0}}},
                                            {"listwise_softmax", {{0}}},
