@@ -233,6 +233,7 @@ class Replicas(unittest.TestCase):
         self.assertEqual((answer.status, answer.document()["code"]), (503, "store_unavailable"))
         self.assertRegex(answer.headers["Retry-After"], r"^\d+$")
         self.cluster.redis.start()
+        wait_until(lambda: all(is_ready(self.cluster.replica_url(n)) for n in range(3)), self.cluster.balancer)
         wait_until(lambda: is_ready(self.cluster.url), self.cluster.balancer)
         self.assertEqual(wire.ask(add).status, 201)
         listed = wire.ask(head("GET", "/v1/registries/r/losses"), "GET").document()["losses"]

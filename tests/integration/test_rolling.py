@@ -34,6 +34,7 @@ defaults
     timeout connect 5s
     timeout client 60s
     timeout server 60s
+    timeout check 10s
     retries 0
 frontend api
     bind 127.0.0.1:{port}
@@ -76,7 +77,7 @@ class Load(threading.Thread):
 
 
 def start(program, port):
-    return subprocess.Popen([program, "serve", "--listen", f"127.0.0.1:{port}", "--store", "memory", "--drain-delay", "1s",
+    return subprocess.Popen([program, "serve", "--listen", f"127.0.0.1:{port}", "--store", "memory", "--drain-delay", "2s",
                              "--log-level", "error"])
 
 

@@ -125,7 +125,6 @@ static void test_auth__keeps_the_old_keys_where_the_file_is_bad(void **state)
     assert_non_null(strstr(w->err.message, ":1001: "));
     auth_hold(w->auth, &t);
     assert_non_null(find(t, 999));
-    auth_release(t);
     unlink(w->path);
     w->err = (struct loss_error){.status = LOSS_OK};
     assert_int_equal(auth_reload(w->auth, &w->err), LOSS_INVALID_PARAMETER);
