@@ -75,10 +75,52 @@ VM_INLINE void narrow_put(union narrow_rows *x, size_t k, size_t l, double value
     }
 }
 
+/* Four rows of four float32 as columns; strides in numbers. */
+VM_INLINE void narrow_turn(uint32_t *to, size_t to_stride, const uint32_t *from, size_t from_stride)
+{
+    typedef uint32_t four __attribute__((vector_size(16)));
+    four row[4], low[2], high[2], column[4];
+
+    for (int i = 0; i < 4; i++) {
+        memcpy(&row[i], from + (size_t)i * from_stride, sizeof row[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        low[i] = __builtin_shufflevector(row[2 * i], row[2 * i + 1], 0, 4, 1, 5);
+        high[i] = __builtin_shufflevector(row[2 * i], row[2 * i + 1], 2, 6, 3, 7);
+    }
+    column[0] = __builtin_shufflevector(low[0], low[1], 0, 1, 4, 5);
+    column[1] = __builtin_shufflevector(low[0], low[1], 2, 3, 6, 7);
+    column[2] = __builtin_shufflevector(high[0], high[1], 0, 1, 4, 5);
+    column[3] = __builtin_shufflevector(high[0], high[1], 2, 3, 6, 7);
+    for (int i = 0; i < 4; i++) {
+        memcpy(to + (size_t)i * to_stride, &column[i], sizeof column[i]);
+    }
+}
+
+/* Can they be turned four by four? The last four columns overlap those before, where c is no multiple of four. */
+VM_INLINE bool narrow_in_fours(size_t first, const struct loss__block *b, bool wide)
+{
+    return !wide && b->c >= 4 && b->n - first >= LANES;
+}
+
+VM_INLINE size_t narrow_four_at(size_t k, size_t c)
+{
+    return k + 4 <= c ? k : c - 4;
+}
+
 /* Rows `first` and on of x; lanes beyond the last row repeat it. Moved as whole numbers, of which a processor stores
  * more at a time. */
 VM_INLINE void narrow_load(union narrow_rows *to, const void *x, size_t first, const struct loss__block *b, bool wide)
 {
+    if (narrow_in_fours(first, b, wide)) {
+        for (size_t k = 0; k < b->c; k += 4) {
+            size_t at = narrow_four_at(k, b->c);
+            for (size_t l = 0; l < LANES; l += 4) {
+                narrow_turn(&to->bits32[at][l], LANES, (const uint32_t *)x + (first + l) * b->c + at, b->c);
+            }
+        }
+        return;
+    }
     for (size_t l = 0; l < LANES; l++) {
         size_t row = (first + l < b->n ? first + l : b->n - 1) * b->c;
         for (size_t k = 0; k < b->c; k++) {
@@ -94,6 +136,15 @@ VM_INLINE void narrow_load(union narrow_rows *to, const void *x, size_t first, c
 VM_INLINE void narrow_store(const union narrow_rows *from, void *x, size_t first, const struct loss__block *b,
                             bool wide)
 {
+    if (narrow_in_fours(first, b, wide)) {
+        for (size_t l = 0; l < LANES; l += 4) {
+            for (size_t k = 0; k < b->c; k += 4) {
+                size_t at = narrow_four_at(k, b->c);
+                narrow_turn((uint32_t *)x + (first + l) * b->c + at, b->c, &from->bits32[at][l], LANES);
+            }
+        }
+        return;
+    }
     for (size_t l = 0; l < LANES && first + l < b->n; l++) {
         size_t row = (first + l) * b->c;
         for (size_t k = 0; k < b->c; k++) {
@@ -275,6 +326,18 @@ VM_INLINE void narrow_scale(struct narrow *s, size_t c, bool alike, bool wide)
     }
 }
 
+/* The exponentials at the rows' labels; 0 where there is none. */
+VM_INLINE struct lanes narrow_at_labels(const struct narrow *s, const int64_t *labels, size_t first,
+                                        const struct loss__block *b)
+{
+    struct lanes e = lanes_of(0.0);
+    for (size_t l = 0; l < LANES && first + l < b->n; l++) {
+        int64_t label = labels[first + l];
+        e.at[l] = label < 0 ? 0.0 : s->e[label][l];
+    }
+    return e;
+}
+
 VM_INLINE void narrow_sparse_gradient(struct narrow *s, size_t first, const struct loss__block *b, bool wide)
 {
     const int64_t *labels = b->in[0];
@@ -284,11 +347,15 @@ VM_INLINE void narrow_sparse_gradient(struct narrow *s, size_t first, const stru
     } else {
         narrow_scale(s, b->c, false, wide);
     }
+    struct lanes slope = narrow_at_labels(s, labels, first, b);
+    for (size_t l = 0; l < LANES; l++) {
+        double others = softmax_others(s->rest.at[l], slope.at[l]);
+        slope.at[l] = kernel_chain(s->g.at[l], -others * s->inverse.at[l]);
+    }
     for (size_t l = 0; l < LANES && first + l < b->n; l++) {
         int64_t label = labels[first + l];
         if (label >= 0) {
-            double others = softmax_others(s->rest.at[l], s->e[label][l]);
-            narrow_put(&s->slope, (size_t)label, l, kernel_chain(s->g.at[l], -others * s->inverse.at[l]), wide);
+            narrow_put(&s->slope, (size_t)label, l, slope.at[l], wide);
         }
         for (size_t k = 0; label < 0 && k < b->c; k++) {
             narrow_put(&s->slope, k, l, 0.0, wide);
