@@ -24,7 +24,7 @@ static struct size usual_size(const struct loss_desc *desc)
     if (loss_desc_input(desc, "scores") >= 0) {
         return (struct size){ELEMENTS / 500, 50};
     }
-    if (desc->kind == LOSS_ROWWISE && desc->samples_meet) {
+    if (desc->kind == LOSS_BATCHWISE) {
         return (struct size){1024, 128};
     }
     return desc->kind == LOSS_ROWWISE || desc->kind == LOSS_SAMPLEWISE ? (struct size){ELEMENTS / 1000, 1000}

@@ -21,6 +21,7 @@ NOTE = "<!-- Generated from the catalog by docs/losses/generate.py: change the l
 SHAPES = {"elementwise": "one a number: the shape of the inputs",
           "rowwise": "one a row: the main input's shape without the reduced axis",
           "samplewise": "one a sample",
+          "batchwise": "one a sample, which depends on the whole batch",
           "whole": "one of the whole tensor"}
 
 # Groups of the index, in order, by the inputs that tell a loss's task.

@@ -260,7 +260,7 @@ static const struct part parameters[] = {
     {"steps", "{'name': 'step', 'in': 'query', 'description': 'The latest where it is absent.', "
               "'schema': {'anyOf': [<Step>, {'const': 'all'}]}}"},
     {"kind", "{'name': 'kind', 'in': 'query', 'description': 'Losses of this kind alone.', "
-             "'schema': {'enum': ['elementwise', 'rowwise', 'samplewise', 'whole']}}"},
+             "'schema': {'enum': ['elementwise', 'rowwise', 'batchwise', 'samplewise', 'whole']}}"},
     {"q", "{'name': 'q', 'in': 'query', 'description': 'Losses alone that have each of these words in their name, "
           "an alias or their summary.', 'schema': {'type': 'string', 'minLength': 1}, 'example': 'softmax'}"},
     {"limit", "{'name': 'limit', 'in': 'query', 'description': 'At most so many a page.', "

@@ -142,7 +142,7 @@ class Losses(unittest.TestCase):
 
     def test_the_list_can_be_narrowed(self):
         every = self.listed("")
-        kinds = [self.listed(f"?kind={kind}") for kind in ("elementwise", "rowwise", "samplewise", "whole")]
+        kinds = [self.listed(f"?kind={kind}") for kind in ("elementwise", "rowwise", "samplewise", "batchwise", "whole")]
         self.assertEqual(sorted(name for names in kinds for name in names), every)
         self.assertTrue(all(kinds))
         self.assertEqual(self.listed("?q=HUBER+tails"), ["huber_loss"])  # its name, its summary
