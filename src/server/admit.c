@@ -9,10 +9,8 @@
 #include <time.h>
 
 #include <server/auth.h>
-#include <server/routes.h>
 #include <server/server.h>
 
-#define NO_SCOPE N_SCOPES /* any key will do */
 #define SECOND_NS INT64_C(1000000000)
 
 /* Access that --open-paths gives to those without a key. */
@@ -99,7 +97,7 @@ static loss_status take_token(struct request *q, struct loss_error *err)
         key->name, (double)key->interval_ns / SECOND_NS, (long long)key->burst, (double)wait / SECOND_NS);
 }
 
-static key_scope scope_of(route_access access)
+key_scope admit_needs(route_access access)
 {
     switch (access) {
     case ACCESS_COMPUTE:
@@ -110,7 +108,7 @@ static key_scope scope_of(route_access access)
         return SCOPE_REGISTRY_WRITE;
     case ACCESS_OPEN:
     case ACCESS_DOCS:
-        return NO_SCOPE;
+        return ADMIT_ANY_KEY;
     case ACCESS_UNSAID: /* a row that forgot to say stays closed to most */
     case ACCESS_METRICS:
         break;
@@ -120,7 +118,7 @@ static key_scope scope_of(route_access access)
 
 loss_status admit_scope(const struct request *q, key_scope scope, const char *pointer, struct loss_error *err)
 {
-    if (q->key == NULL || scope == NO_SCOPE || (q->key->is.scopes & 1u << scope) != 0) {
+    if (q->key == NULL || scope == ADMIT_ANY_KEY || (q->key->is.scopes & 1u << scope) != 0) {
         return LOSS_OK;
     }
     return loss_fail(err, LOSS_FORBIDDEN, pointer, "this needs the scope %s, which the key \"%s\" does not have",
@@ -139,5 +137,5 @@ loss_status admit_request(struct request *q, bool preflight, struct loss_error *
     }
     LOSS_TRY(identify(q, err));
     LOSS_TRY(take_token(q, err));
-    return admit_scope(q, scope_of(access), "", err);
+    return admit_scope(q, admit_needs(access), "", err);
 }

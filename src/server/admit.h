@@ -9,6 +9,12 @@
 
 #include <server/http.h>
 #include <server/keyfile.h>
+#include <server/routes.h>
+
+#define ADMIT_ANY_KEY N_SCOPES
+
+/* The scope that a key needs for a route; ADMIT_ANY_KEY: none. */
+key_scope admit_needs(route_access access);
 
 /* Sets q->registry, to the default namespace or to that of the key, and q->key. q->route may be NULL: any key will do
  * to be told that there is no such path. `preflight`: an OPTIONS request, which browsers send without a key.

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <loss/loss.h>
+#include <server/admit.h>
 #include <server/openapi_schemas.h>
 #include <server/routes.h>
 #include <server/safetensors_body.h>
@@ -461,6 +462,30 @@ static void write_request_body(struct json_out *o, const struct operation *opera
     json_out_close(o, '}');
 }
 
+/* A server without --auth-file asks for no key: {} says that. Roles of schemes that are not OAuth's are our scopes. */
+static void write_security(struct json_out *o, const struct route *route)
+{
+    static const char *const schemes[] = {"bearer", "header"};
+    key_scope scope = admit_needs(route->access);
+
+    json_out_key(o, "security");
+    json_out_open(o, '[');
+    if (route->access != ACCESS_OPEN) {
+        openapi_short(o, "{}");
+        for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+            json_out_open(o, '{');
+            json_out_key(o, schemes[i]);
+            json_out_open(o, '[');
+            if (scope != ADMIT_ANY_KEY) {
+                json_out_string(o, keyfile_scope_name(scope));
+            }
+            json_out_close(o, ']');
+            json_out_close(o, '}');
+        }
+    }
+    json_out_close(o, ']');
+}
+
 /* "post": {...}; with `desc` for the path of that loss alone. */
 static void write_operation(struct json_out *o, const struct route *route, const struct operation *operation,
                             const struct loss_desc *desc)
@@ -485,6 +510,7 @@ static void write_operation(struct json_out *o, const struct route *route, const
     }
     write_parameters(o, route, operation, desc);
     write_request_body(o, operation, desc);
+    write_security(o, route);
     write_responses(o, operation);
     json_out_close(o, '}');
 }

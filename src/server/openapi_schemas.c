@@ -743,6 +743,14 @@ static void write_response(struct json_out *o, const char *name, const char *des
 #define RETRY_AFTER                                                                                                    \
     "{'Retry-After': {'description': 'Seconds.', 'required': true, 'schema': {'type': 'integer', 'minimum': 1}}}"
 
+#define WWW_AUTHENTICATE                                                                                               \
+    "{'WWW-Authenticate': {'description': 'Bearer.', 'required': true, 'schema': {'type': 'string'}}}"
+
+static const char *headers_of(int http)
+{
+    return http == 401 ? WWW_AUTHENTICATE : http == 429 || http == 503 ? RETRY_AFTER : NULL;
+}
+
 static void write_problem_response(struct json_out *o, int http)
 {
     char name[16];
@@ -755,13 +763,25 @@ static void write_problem_response(struct json_out *o, int http)
                                      loss_status_slug((loss_status)i));
         }
     }
-    write_response(o, name, text, http == 429 || http == 503 ? RETRY_AFTER : NULL, "application/problem+json",
-                   "Problem");
+    write_response(o, name, text, headers_of(http), "application/problem+json", "Problem");
+}
+
+/* Where a key goes; the operations say which of its scopes they need. */
+static void write_schemes(struct json_out *o)
+{
+    openapi_short(o,
+                  "{'bearer': {'type': 'http', 'scheme': 'bearer', 'description': "
+                  "'A key, where the server has some (--auth-file). An operation lists the scope that the key needs; "
+                  "computing into a registry needs registry:write, too.'}, "
+                  "'header': {'type': 'apiKey', 'in': 'header', 'name': 'X-API-Key', 'description': "
+                  "'The same key, where a proxy uses Authorization itself.'}}");
 }
 
 void openapi_components(struct json_out *o)
 {
     json_out_open(o, '{');
+    json_out_key(o, "securitySchemes");
+    write_schemes(o);
     json_out_key(o, "schemas");
     json_out_open(o, '{');
     write_enums(o);

@@ -145,6 +145,28 @@ class Keys(unittest.TestCase):
                                              f'this needs the scope {needed}, which the key "k-{has.replace(":", "-")}" '
                                              "does not have")
 
+    def test_are_let_in_as_the_openapi_document_says(self):
+        keys = {scope: new_key() for scope in ("compute", "registry:read", "registry:write", "admin")}
+        with serve("".join(line("k-" + s.replace(":", "-"), keys[s], s) for s in keys)) as server:
+            document = server.ask("GET", "/openapi.json", key=keys["admin"]).document()
+            self.assertEqual(set(document["components"]["securitySchemes"]), {"bearer", "header"})
+            paths = document["paths"]
+            names = {"{loss}": "huber_loss", "{version}": "1", "{registry}": "r", "{name}": "n"}
+            for path, operations in paths.items():
+                for method, operation in operations.items():
+                    if path.startswith("/v1/losses/") and path != "/v1/losses/{loss}":
+                        self.assertEqual(operation["security"], paths["/v1/losses/{loss}"][method]["security"])
+                        continue
+                    target = re.sub(r"\{\w+\}", lambda found: names[found[0]], path)
+                    ways = [way for way in operation["security"] if way]
+                    asks = lambda key: server.ask(method.upper(), target, b"", key).status
+                    self.assertEqual(asks(None) == 401, bool(ways), (method, path))
+                    if ways:
+                        self.assertEqual(ways, [{"bearer": ways[0]["bearer"]}, {"header": ways[0]["bearer"]}])
+                    for scope, key in keys.items():
+                        refused = bool(ways) and ways[0]["bearer"] not in ([], [scope])
+                        self.assertEqual(asks(key) == 403, refused, (method, path, scope))
+
     def test_need_the_scope_to_write_where_a_body_names_a_registry(self):
         key, both = new_key(), new_key()
         into = b'{"labels":[1],"predictions":[2],"registry":"r"}'
