@@ -18,6 +18,7 @@ static const struct command {
     {"eval", "compute a loss over files", cmd_eval},
     {"losses", "show what can be computed", cmd_losses},
     {"registry", "show, export and import what was stored", cmd_registry},
+    {"key", "make keys for --auth-file, and show them", cmd_key},
     {"openapi", "print the OpenAPI document", cmd_openapi},
     {"health", "ask a server whether it is ready", cmd_health},
 };

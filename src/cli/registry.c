@@ -16,6 +16,7 @@
 #include <text/time_text.h>
 
 #include "commands.h"
+#include "option.h"
 #include "registry_transfer.h"
 
 #define PAGE 1000
@@ -72,19 +73,6 @@ static bool read_step(const char *text, int64_t *step)
     return *step <= REGISTRY_STEP_MAX;
 }
 
-/* The value of "--option value" and "--option=value"; NULL: it is another option, or has none. */
-static const char *value_of(const char *option, int argc, char **argv, int *i)
-{
-    size_t n = strlen(option);
-    if (strncmp(argv[*i], option, n) != 0) {
-        return NULL;
-    }
-    if (argv[*i][n] == '=') {
-        return argv[*i] + n + 1;
-    }
-    return argv[*i][n] == '\0' && *i + 1 < argc ? argv[++*i] : NULL;
-}
-
 static bool read_flag(struct arguments *a, const char *word)
 {
     bool transfers = strcmp(a->verb, "import") == 0;
@@ -113,16 +101,16 @@ static bool read_argument(struct arguments *a, int argc, char **argv, int *i)
     if (read_flag(a, argv[*i])) {
         return true;
     }
-    if ((value = value_of("--store", argc, argv, i)) != NULL) {
+    if ((value = option_value("--store", argc, argv, i)) != NULL) {
         a->store = value;
-    } else if (strcmp(a->verb, "import") != 0 && (value = value_of("--namespace", argc, argv, i)) != NULL) {
+    } else if (strcmp(a->verb, "import") != 0 && (value = option_value("--namespace", argc, argv, i)) != NULL) {
         a->space = value;
         return registry_is_space(value);
-    } else if (strcmp(a->verb, "export") == 0 && (value = value_of("--file", argc, argv, i)) != NULL) {
+    } else if (strcmp(a->verb, "export") == 0 && (value = option_value("--file", argc, argv, i)) != NULL) {
         a->file = value;
-    } else if (strcmp(a->verb, "show") == 0 && (value = value_of("--scope", argc, argv, i)) != NULL) {
+    } else if (strcmp(a->verb, "show") == 0 && (value = option_value("--scope", argc, argv, i)) != NULL) {
         a->scope = value;
-    } else if (strcmp(a->verb, "show") == 0 && (value = value_of("--step", argc, argv, i)) != NULL) {
+    } else if (strcmp(a->verb, "show") == 0 && (value = option_value("--step", argc, argv, i)) != NULL) {
         return read_step(value, &a->step);
     } else {
         return false;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include <nettle/sha2.h>
@@ -41,6 +42,17 @@ void keyfile_digest(const char *key, size_t n, unsigned char digest[KEYFILE_DIGE
     sha256_digest(&sha, KEYFILE_DIGEST, digest);
 }
 
+bool keyfile_make(char key[KEYFILE_KEY_SIZE])
+{
+    unsigned char random[(KEYFILE_KEY_SIZE - sizeof KEY_PREFIX) / 2];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+        return false;
+    }
+    memcpy(key, KEY_PREFIX, sizeof KEY_PREFIX);
+    hex_write(key + strlen(KEY_PREFIX), random, sizeof random);
+    return true;
+}
+
 bool keyfile_time(const char *text, int64_t *seconds)
 {
     bool date_alone = strchr(text, 'T') == NULL;
@@ -71,7 +83,8 @@ struct line {
 
 static loss_status bad(const struct line *l, struct loss_error *err, const char *what)
 {
-    return loss_fail(err, LOSS_INVALID_PARAMETER, "", "%s:%zu: %s", l->path, l->number, what);
+    return l->path == NULL ? loss_fail(err, LOSS_INVALID_PARAMETER, "", "%s", what)
+                           : loss_fail(err, LOSS_INVALID_PARAMETER, "", "%s:%zu: %s", l->path, l->number, what);
 }
 
 /* The next word, or NULL. */

@@ -21,6 +21,7 @@
 
 #define KEYFILE_NAME_MAX 64
 #define KEYFILE_DIGEST 32
+#define KEYFILE_KEY_SIZE 55 /* "lossd_", 48 hexadecimal digits and the NUL */
 #define KEYFILE_MAX_KEYS 100000
 #define KEYFILE_MAX_BYTES (32 << 20)
 
@@ -58,9 +59,12 @@ struct keyfile {
 /* Read a file; *out is to be given to keyfile_free. Names and hashes are unique.
  * err  LOSS_INVALID_PARAMETER: "FILE:LINE: what is wrong"; LOSS_OVERLOADED */
 loss_status keyfile_read(const char *path, struct keyfile *out, struct loss_error *err);
-/* The same for a text; `path` is for messages. */
+/* The same for a text; `path` is for messages. NULL: it is a single line, and messages say no place. */
 loss_status keyfile_parse(const char *path, const char *text, size_t size, struct keyfile *out, struct loss_error *err);
 void keyfile_free(struct keyfile *f);
+
+/* A key that nobody has yet: 192 random bits. False: the system has no random numbers. */
+bool keyfile_make(char key[KEYFILE_KEY_SIZE]);
 
 /* SHA-256 of a key as a client sends it. */
 void keyfile_digest(const char *key, size_t n, unsigned char digest[KEYFILE_DIGEST]);

@@ -197,6 +197,27 @@ static void test_keyfile__hashes_by_sha256(void **state)
     assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+static void test_keyfile__makes_keys_that_are_all_different(void **state)
+{
+    char key[KEYFILE_KEY_SIZE], other[KEYFILE_KEY_SIZE];
+    (void)state;
+    assert_true(keyfile_make(key) && keyfile_make(other));
+    assert_int_equal(strlen(key), KEYFILE_KEY_SIZE - 1);
+    assert_int_equal(strncmp(key, "lossd_", 6), 0);
+    assert_int_equal(strspn(key + 6, "0123456789abcdef"), 48);
+    assert_string_not_equal(key, other);
+}
+
+static void test_keyfile__says_no_place_of_a_line_without_one(void **state)
+{
+    static const char text[] = "a " HASH "scopes=all";
+    struct keyfile f;
+    struct loss_error err = {.status = LOSS_OK};
+    (void)state;
+    assert_int_equal(keyfile_parse(NULL, text, strlen(text), &f, &err), LOSS_INVALID_PARAMETER);
+    assert_int_equal(strncmp(err.message, "scopes are compute,", 19), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +228,8 @@ int main(void)
         cmocka_unit_test(test_keyfile__wants_names_and_keys_once),
         cmocka_unit_test(test_keyfile__reads_odd_files),
         cmocka_unit_test(test_keyfile__hashes_by_sha256),
+        cmocka_unit_test(test_keyfile__makes_keys_that_are_all_different),
+        cmocka_unit_test(test_keyfile__says_no_place_of_a_line_without_one),
     };
     return cmocka_run_group_tests_name("keyfile", tests, NULL, NULL);
 }
