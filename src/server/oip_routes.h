@@ -48,7 +48,6 @@ loss_status oip_index_step(struct request *q, struct reply *r, struct loss_error
         {.method = "POST",                                                                                             \
          .path = "/v2/repository/index",                                                                               \
          .access = ACCESS_DOCS,                                                                                        \
-                                                                                                                       \
          .body = BODY_SMALL,                                                                                           \
          .media = oip_media,                                                                                           \
          .start = NEXT_HERE,                                                                                           \

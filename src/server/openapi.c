@@ -55,8 +55,6 @@ struct operation {
         .answer = "InferenceAnswer", .status = 200, .oip = true, .binary = true, .problems = {                         \
             404,                                                                                                       \
             408,                                                                                                       \
-            413,                                                                                                       \
-            415,                                                                                                       \
             422,                                                                                                       \
             504                                                                                                        \
         }                                                                                                              \
@@ -138,7 +136,7 @@ static const struct operation operations[] = {
      .answer = "EvaluationAnswer",
      .status = 200,
      .adds = true,
-     .problems = {404, 406, 408, 409, 413, 415, 422, 504}},
+     .problems = {404, 406, 408, 409, 422, 504}},
     {.method = "POST",
      .path = LOSS_PATH,
      .id = "compute_loss",
@@ -149,7 +147,7 @@ static const struct operation operations[] = {
      .status = 200,
      .adds = true,
      .safetensors = true,
-     .problems = {404, 406, 408, 409, 413, 415, 422, 504},
+     .problems = {404, 406, 408, 409, 422, 504},
      .links = {{"entry", "get_entry",
                 "{'registry':'$request.body#/registry','name':'$response.body#/entry/name',"
                 "'step':'$response.body#/entry/step'}"},
@@ -178,7 +176,6 @@ static const struct operation operations[] = {
      .request = "RegistryOptions",
      .answer = "RegistryInfo",
      .status = 200,
-     .problems = {413, 415},
      .links = {REGISTRY_LINK, TOTAL_LINK}},
     {.method = "DELETE",
      .path = REGISTRY_PATH,
@@ -197,7 +194,7 @@ static const struct operation operations[] = {
      .answer = "Entry",
      .status = 201,
      .adds = true,
-     .problems = {409, 413, 415, 422},
+     .problems = {409, 422},
      .links = {ENTRY_LINK, TOTAL_LINK}},
     {.method = "GET",
      .path = REGISTRY_PATH "/losses",
@@ -224,7 +221,7 @@ static const struct operation operations[] = {
      .answer = "Entry",
      .status = 201,
      .adds = true,
-     .problems = {409, 413, 415, 422},
+     .problems = {409, 422},
      .links = {ENTRY_LINK, TOTAL_LINK}},
     {.method = "GET",
      .path = REGISTRY_PATH "/regularization_losses",
@@ -270,6 +267,9 @@ static const struct operation operations[] = {
 
 /* What any operation may answer besides its own problems. */
 static const short common_problems[] = {400, 401, 403, 408, 414, 429, 431, 500, 503, 504};
+
+/* And one with a body. */
+static const short body_problems[] = {413, 415};
 
 static const struct operation *find_operation(const struct route *route)
 {
@@ -356,19 +356,22 @@ static void write_problem(struct json_out *o, const struct operation *operation,
     openapi_ref(o, "responses", operation->oip ? "InferenceProblem" : name);
 }
 
-static bool has_problem(const struct operation *operation, int status)
+static bool is_among(int status, const short *list, size_t n)
 {
-    for (size_t i = 0; i < sizeof operation->problems / sizeof *operation->problems; i++) {
-        if (operation->problems[i] == status) {
-            return true;
-        }
-    }
-    for (size_t i = 0; i < sizeof common_problems / sizeof *common_problems; i++) {
-        if (common_problems[i] == status) {
+    for (size_t i = 0; i < n; i++) {
+        if (list[i] == status) {
             return true;
         }
     }
     return false;
+}
+
+#define IS_AMONG(status, list) is_among(status, list, sizeof(list) / sizeof *(list))
+
+static bool has_problem(const struct operation *operation, int status)
+{
+    return IS_AMONG(status, operation->problems) || IS_AMONG(status, common_problems) ||
+           (operation->request != NULL && IS_AMONG(status, body_problems));
 }
 
 static void write_responses(struct json_out *o, const struct operation *operation)

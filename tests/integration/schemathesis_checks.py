@@ -6,10 +6,12 @@ be refused. A schema cannot say that two tensors have one shape; each such rule 
 take 503 and 504 for what they are where they are meant, and literals of ?nonfinite=literal, which are no JSON, for numbers.
 """
 
+import gzip
 import json
 import re
 
 import schemathesis
+import zstandard
 from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.specs.openapi.checks import (negative_data_rejection, positive_data_acceptance,
                                                 response_schema_conformance)
@@ -29,6 +31,23 @@ BY_CODE = {
     "unsupported_dtype": "",  # of base64, which a loss's input may not have
 }
 OPEN_BODIES = ("application/octet-stream", "application/x-safetensors")
+
+
+CODINGS = {"gzip": gzip.compress, "zstd": zstandard.compress}
+
+
+def compressed(request):
+    """A body that is said to be compressed is so, which a schema cannot ask for."""
+    code = CODINGS.get(request.headers.get("Content-Encoding"))
+    if code is not None and request.body:
+        request.body = code(request.body if isinstance(request.body, bytes) else request.body.encode())
+        request.headers["Content-Length"] = str(len(request.body))
+    return request
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    kwargs["auth"] = compressed  # requests calls it with what it is about to send
 
 
 def problem_of(response):
