@@ -358,7 +358,11 @@ static loss_status read_data(struct envelope *r, const struct tensor_object *o, 
     out->dtype = value->tensor.dtype;
     out->data = value->tensor.data;
     out->layout = LOSS_FLAT;
-    return own == LOSS_FLOAT32 || own == LOSS_FLOAT64 ? LOSS_OK : tensor_round(out, own, err);
+    if (own == LOSS_FLOAT32 || own == LOSS_FLOAT64) {
+        return LOSS_OK;
+    }
+    json_value_lean(r->scan, (size_t)json_integer_value(o->data));
+    return tensor_round(out, own, err);
 }
 
 static loss_status read_base64(struct envelope *r, const struct tensor_object *o, struct loss_tensor *out,

@@ -413,7 +413,11 @@ static loss_status read_data(struct oip_request *r, const struct input_json *in,
     t->dtype = value->tensor.dtype;
     t->layout = value->tensor.rank > 1 ? LOSS_NESTED : LOSS_FLAT;
     t->pointer = value->tensor.rank > 1 ? in->data_pointer : in->pointer;
-    return datatype == LOSS_FLOAT32 || datatype == LOSS_FLOAT64 ? LOSS_OK : tensor_round(t, datatype, err);
+    if (datatype == LOSS_FLOAT32 || datatype == LOSS_FLOAT64) {
+        return LOSS_OK;
+    }
+    json_value_lean(r->scan, (size_t)json_integer_value(in->data));
+    return tensor_round(t, datatype, err);
 }
 
 static loss_status read_input(struct oip_request *r, const json_t *json, size_t i, struct loss_error *err)

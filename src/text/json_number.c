@@ -47,7 +47,8 @@ static bool use_number(struct json_scan *s, const char *text, const char *end)
     if (((single ? flags_f32 : flags) & NUMBER_OVERFLOW) != 0) {
         return out_of_range(s, text, size, single) && scan_discard_tensor(s);
     }
-    return scan_add_element(s, v, f, flags);
+    const bool sure = single || (flags & NUMBER_TIE) == 0;
+    return scan_add_element(s, v, f, sure ? 0 : number_side(text, end, v));
 }
 
 /* Read the number at *p, which is byte `offset` of the body. NUMBER_BAD: failed. */

@@ -79,6 +79,10 @@ const struct json_value *json_scan_value(const struct json_scan *s, size_t i); /
  * err  LOSS_NUMBER_OUT_OF_RANGE with the element, for a finite number beyond the largest float */
 loss_status json_value_narrow(struct json_scan *s, size_t i, struct loss_error *err);
 
+/* Before a float64 tensor without fault is rounded to a type narrower than float32: move each double that is not what its
+ * text says, and might be half-way between two of these, to the next one on the text's side. */
+void json_value_lean(struct json_scan *s, size_t i);
+
 /* JSON pointer of the member at byte `offset` of the envelope (for messages of a parser that read it): of the array or
  * object open there, the last member whose name or value has begun. Uses the scanner's stack: one thread at a time. */
 void json_scan_pointer_at(const struct json_scan *s, size_t offset, char *buf, size_t size);

@@ -58,10 +58,11 @@ struct frame {
     size_t key_at, key_size; /* {: the member's name in the envelope, as written */
 };
 
-/* An element of a float64 tensor whose double would round to a wrong float. */
+/* An element of a float64 tensor whose double would round wrongly to a narrower type. */
 struct tie {
     size_t index;
-    float value;
+    float value; /* the nearest float */
+    int side;    /* where the text stands of the double, as number_side says */
 };
 
 struct slot {
@@ -174,8 +175,9 @@ bool scan_check_length(struct json_scan *s);        /* an array within a tensor 
 bool scan_end_tensor(struct json_scan *s);
 bool scan_grow_tensor(struct json_scan *s, size_t offset); /* of the body, up to where it is read; 0: unknown */
 bool scan_discard_tensor(struct json_scan *s); /* it has a fault: drop the numbers, go on for the grammar's sake */
-/* A number, or true or false: `v` and `f` are the nearest to its text, `flags` those of `v`. */
-bool scan_add_element(struct json_scan *s, double v, float f, unsigned flags);
+/* A number, or true or false: `v` and `f` are the nearest to its text, which stands on this side of v; 0 will do where v is
+ * sure to round as the text does. */
+bool scan_add_element(struct json_scan *s, double v, float f, int side);
 
 bool scan_begin_number(struct json_scan *s, const char **p, const char *end);
 bool scan_continue_number(struct json_scan *s, const char **p, const char *end);

@@ -199,18 +199,18 @@ bool scan_begin_leaf(struct json_scan *s, bool numeric, const char *what)
            TENSOR_FAULT(s, LOSS_RAGGED_TENSOR, s->depth, "expected an array, as before, found a number");
 }
 
-static bool add_tie(struct json_scan *s, float value)
+static bool add_tie(struct json_scan *s, float value, int side)
 {
     struct tie *ties = scan_grown(s, s->ties, &s->ties_capacity, s->n_ties + 1, sizeof *ties);
     if (ties == NULL) {
         return false;
     }
     s->ties = ties;
-    ties[s->n_ties++] = (struct tie){.index = s->n, .value = value};
+    ties[s->n_ties++] = (struct tie){.index = s->n, .value = value, .side = side};
     return true;
 }
 
-bool scan_add_element(struct json_scan *s, double v, float f, unsigned flags)
+bool scan_add_element(struct json_scan *s, double v, float f, int side)
 {
     if (s->n == s->capacity && !scan_grow_tensor(s, 0)) {
         return false;
@@ -218,13 +218,25 @@ bool scan_add_element(struct json_scan *s, double v, float f, unsigned flags)
     if (s->dtype == LOSS_FLOAT32) {
         ((float *)s->data)[s->n] = f;
     } else {
-        if ((flags & NUMBER_TIE) != 0 && !add_tie(s, f)) {
+        if (side != 0 && !add_tie(s, f, side)) {
             return false;
         }
         ((double *)s->data)[s->n] = v;
     }
     s->n++;
     return true;
+}
+
+void json_value_lean(struct json_scan *s, size_t i)
+{
+    assert(i < s->n_values && s->values[i].value.kind == JSON_TENSOR && s->values[i].value.fault == LOSS_OK);
+    const struct slot *slot = &s->values[i];
+    double *data = slot->value.tensor.data;
+    for (size_t k = 0; k < slot->n_ties && slot->value.tensor.dtype == LOSS_FLOAT64; k++) {
+        const struct tie *tie = &s->ties[slot->first_tie + k];
+        double *v = &data[tie->index];
+        *v = nextafter(*v, tie->side > 0 ? copysign(INFINITY, *v) : 0);
+    }
 }
 
 /* Index of the first of n numbers, number `at` of the tensor and those behind, that is finite and whose float is not;

@@ -23,6 +23,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "text/number_tie.h"
 #include "text/powers_of_five.h"
 
 __extension__ typedef unsigned __int128 uint128;
@@ -31,17 +32,10 @@ __extension__ typedef unsigned __int128 uint128;
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 enum {
-    DIGITS_IN_64 = 19,                  /* decimal digits that always fit 64 bits */
-    DIGITS_KEPT = 800,                  /* more than the 767 that a midpoint of two doubles can have */
-    FLOAT_DROPS = 29,                   /* significand bits that a double has and a float has not */
-    EXPONENT_BIAS = 1023,               /* of a double */
-    FLOAT_NORMAL = EXPONENT_BIAS - 126, /* biased exponent of the least normal float */
+    DIGITS_IN_64 = 19, /* decimal digits that always fit 64 bits */
+    DIGITS_KEPT = 800, /* more than the 767 that a midpoint of two doubles can have */
 };
 #define BYTES(b) (0x0101010101010101u * (uint64_t)(b))
-#define DOUBLE_SIGN ((uint64_t)1 << 63)
-#define DOUBLE_HIDDEN ((uint64_t)1 << 52)
-#define FLOAT_HALF ((uint64_t)1 << (FLOAT_DROPS - 1))
-#define FLOAT_MASK (((uint64_t)1 << FLOAT_DROPS) - 1)
 
 #define POWERS_OF_TEN(X)                                                                                               \
     X(1e0), X(1e1), X(1e2), X(1e3), X(1e4), X(1e5), X(1e6), X(1e7), X(1e8), X(1e9), X(1e10), X(1e11), X(1e12),         \
@@ -244,16 +238,12 @@ static bool nearest_to_decimal(const struct decimal *d, double *out)
     return nearest_double(d->digits + 1, d->exponent, &above) && above == *out;
 }
 
-/* Is v exactly between two neighbouring floats (the largest float and the infinity count as such)? */
-static bool is_float_midpoint(double v)
+/* May v, the nearest double to d, round to a narrower type otherwise than d? Whole numbers below 10^15 are exact. */
+static bool may_mislead(const struct decimal *d, double v)
 {
-    uint64_t bits = double_bits(v) & ~DOUBLE_SIGN;
-    int biased = (int)(bits >> 52);
-    int drops = FLOAT_DROPS + (biased < FLOAT_NORMAL ? FLOAT_NORMAL - biased : 0);
-    if (drops > 53 || biased > EXPONENT_BIAS + 127)
-        return false; /* below half of the least float; above the largest */
-    uint64_t significand = (bits & (DOUBLE_HIDDEN - 1)) | DOUBLE_HIDDEN;
-    return (significand & (((uint64_t)1 << drops) - 1)) == (uint64_t)1 << (drops - 1);
+    const uint64_t bits = double_bits(v);
+    const bool plain = !d->inexact && (d->exponent > 0 ? v < 1e15 : is_short_text(d->digits, -d->exponent));
+    return v != 0 && !isinf(v) && (is_float_midpoint(bits) || (!plain && is_half_midpoint(bits)));
 }
 
 /* The significand's digits as a whole number with an exponent, and so without the locale's decimal point. A digit 1
@@ -313,7 +303,7 @@ static number_status read_token_f64(const char **p, const char *end, double *out
     double v;
     if (!nearest_to_decimal(&d, &v))
         v = slow_double(&d);
-    *flags |= (isinf(v) ? NUMBER_OVERFLOW : 0) | (is_float_midpoint(v) ? NUMBER_TIE : 0);
+    *flags |= (isinf(v) ? NUMBER_OVERFLOW : 0) | (may_mislead(&d, v) ? NUMBER_TIE : 0);
     *out = d.negative ? -v : v;
     return NUMBER_OK;
 }
@@ -336,7 +326,7 @@ static number_status read_token_f32(const char **p, const char *end, float *out,
     if (status != NUMBER_OK)
         return status;
     /* Rounding twice is as good as once, unless the first time ends on a midpoint. */
-    float f = nearest_to_decimal(&d, &v) && !is_float_midpoint(v) ? (float)v : slow_float(&d);
+    float f = nearest_to_decimal(&d, &v) && !is_float_midpoint(double_bits(v)) ? (float)v : slow_float(&d);
     *flags |= isinf(f) ? NUMBER_OVERFLOW : 0;
     *out = d.negative ? -f : f;
     return NUMBER_OK;
@@ -444,13 +434,14 @@ static inline const char *scan_short(const char *p, struct short_decimal *d)
     return p;
 }
 
-/* The nearest double; *tie: it is half-way between two floats. */
+/* The nearest double; *tie: it may be half-way between two narrower numbers. */
 static inline double short_to_f64(struct short_decimal d, bool *tie)
 {
     /* Clinger's exact division is no faster, and half of 16 digits are too many for it: a bad branch */
     int biased; /* far from its bounds: the value is 0 or from 1e-18 to 1e16 */
     uint64_t bits = LIKELY(d.digits != 0) ? nearest_bits(d.digits, -(int)d.places, &biased) : 0;
-    *tie = (bits & FLOAT_MASK) == FLOAT_HALF; /* v is 0 or at least 1e-18: far from subnormal floats */
+    /* v is 0 or at least 1e-18: far from subnormal floats */
+    *tie = ((bits & FLOAT_MASK) == FLOAT_HALF) | (is_half_midpoint(bits) & !is_short_text(d.digits, d.places));
     return double_of(bits | (uint64_t)d.negative << 63);
 }
 

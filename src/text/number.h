@@ -21,13 +21,16 @@ typedef enum {
 #define NUMBER_OVERFLOW 1u /* too large for the type; the value is the infinity of its sign */
 #define NUMBER_LITERAL 2u  /* was NaN, Infinity or -Infinity */
 #define NUMBER_TIE                                                                                                     \
-    4u /* f64 alone: rounding this double to float is not the nearest float to the text; number_read_f32 the text instead */
+    4u /* f64 alone: rounding this double to a narrower type may not give what is nearest to the text; see number_side */
 
 /* Read one JSON number that begins at *p, or NaN, Infinity, -Infinity as Python writes them. On NUMBER_OK *p stands
  * behind it. Needs a byte after the number to see its end: at `end` the answer is NUMBER_MORE, *p unmoved. Never
  * reads at or beyond `end`. Too small a number is rounded to zero of its sign. */
 number_status number_read_f64(const char **p, const char *end, double *out, unsigned *flags);
 number_status number_read_f32(const char **p, const char *end, float *out, unsigned *flags);
+
+/* Where the text of a number stands of the nearest double to it: 1 beyond (further from 0), -1 before, 0 is it. */
+int number_side(const char *text, const char *end, double nearest);
 
 /* What the numbers of a list turned out to be like, so that those of the next one are read as fast as they can be from
  * the first on. Begins as zeros, and decides about time alone. */

@@ -5,9 +5,11 @@ Bodies are made by hand, as the protocol's text says; test_oip_clients.py has th
 
 import json
 import math
+import random
 import struct
 import sys
 import unittest
+from fractions import Fraction
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -37,6 +39,38 @@ def binary(name, datatype, shape, size):
 def mse(more_predictions=(), **members):
     """A request in JSON: labels 0 0, predictions 1 3."""
     return {"inputs": [tensor("labels", "FP32", [2], [0, 0]), tensor("predictions", "FP32", [2], [1, 3]), *more_predictions]} | members
+
+
+def round_to(number, bits, least):
+    """The number with so many significant bits and none below 2**least that is nearest, half to even: exactly."""
+    x = Fraction(number)
+    exponent = math.frexp(float(abs(x)))[1]
+    while abs(x) >= Fraction(2)**exponent:
+        exponent += 1
+    while x and abs(x) < Fraction(2)**(exponent - 1):
+        exponent -= 1
+    unit = Fraction(2)**max(exponent - bits, least)
+    return round(x / unit) * unit
+
+
+def beside_midpoints(bits, least):
+    """Decimals that are midpoints of these numbers, or differ from one by less than a double can tell."""
+    rng = random.Random(5)
+    texts = []
+    for _ in range(200):
+        exponent = rng.choice([least, rng.randint(least, least + 20), rng.randint(-bits, 5 - bits)])
+        midpoint = Fraction(2 * rng.randrange(2**(bits - 1), 2**bits) + 1) * Fraction(2)**(exponent - 1)
+        if rng.random() < 0.3:
+            midpoint = Fraction(2 * rng.randrange(0, 2**(bits - 1)) + 1) * Fraction(2)**(least - 1)
+        for side in (0, 1, -1):
+            x = midpoint * (1 + side * Fraction(rng.randint(1, 40), 10**18))
+            digits = rng.choice([21, 30, 60]) if side else 160
+            scale = digits - math.floor(math.log10(x))
+            plain = x >= Fraction(1, 10**6)
+            whole = round(x * Fraction(10)**scale)
+            text = f"{whole}e{-scale}" if not plain else f"{whole // 10**scale}.{whole % 10**scale:0{scale}d}"
+            texts.append(rng.choice(["", "-"]) + text)
+    return texts
 
 
 class Protocol(unittest.TestCase):
@@ -238,6 +272,28 @@ class Protocol(unittest.TestCase):
             got = self.infer("absolute_difference", {"inputs": [tensor("labels", "FP32", [1], [0]), tensor("predictions", datatype, [1], [number])],
                                                      "parameters": {"dtype": "float64"}})
             self.assertEqual(got["losses"]["data"], [held], datatype)
+
+    def test_decimals_beside_a_midpoint_are_not_rounded_twice(self):
+        for datatype, bits, least, largest in (("FP16", 11, -24, 65504), ("BF16", 8, -133, (2 - 2**-7) * 2.0**127)):
+            texts = beside_midpoints(bits, least)
+            self.assertGreater(sum(round_to(float(text), bits, least) != round_to(text, bits, least) for text in texts), 150)
+            held = [round_to(text, bits, least) for text in texts]
+            fits = [(text, float(v)) for text, v in zip(texts, held) if abs(v) <= largest]
+            data = ",".join(text for text, _ in fits)
+            data = '{"name":"predictions","datatype":"%s","shape":[%d],"data":[%s]}' % (datatype, len(fits), data)
+            body = '{"inputs":[%s,%s],"parameters":{"dtype":"float64"}}' % (data, json.dumps(tensor("labels", "FP64", [len(fits)], [0] * len(fits))))
+            got = self.infer("absolute_difference", body.encode())["losses"]["data"]
+            self.assertEqual(got, [abs(v) for _, v in fits])
+            own = '{"labels":{"shape":[%d],"data":%s},"predictions":{"dtype":"%s","shape":[%d],"data":[%s]},"dtype":"float64"}' % (
+                len(fits), [0] * len(fits), {"FP16": "float16", "BF16": "bfloat16"}[datatype], len(fits), ",".join(text for text, _ in fits))
+            answer = self.wire.ask(wire.post("/v1/losses/absolute_difference", own.encode()))
+            self.assertEqual(answer.document()["losses"], got)
+
+    def test_what_hides_behind_the_largest_number_is_refused_or_not(self):
+        for number, status in (("65519.99999999999999999", 200), ("65520.0000000000000000", 400), ("-65520.000000000000001", 400)):
+            body = '{"inputs":[{"name":"labels","datatype":"FP16","shape":[1],"data":[%s]},%s]}' % (
+                number, json.dumps(tensor("predictions", "FP32", [1], [0])))
+            self.assertEqual(self.post("/v2/models/mse/infer", body.encode()).status, status, number)
 
     def test_what_is_not_finite_is_null_in_json_and_itself_in_bytes(self):
         inputs = [tensor("labels", "FP32", [2], [0, 0]), binary("predictions", "FP32", [2], 8)]

@@ -83,6 +83,14 @@ static inline bool number_same_f32(float a, float b)
     return isnan(a) ? isnan(b) : memcmp(&a, &b, sizeof a) == 0;
 }
 
+/* May v be half-way between two float16 or bfloat16 numbers? Zero is told of, too, where it has many places. */
+static inline bool number_has_few_bits(double v)
+{
+    int exponent;
+    const double significand = ldexp(frexp(v, &exponent), 12);
+    return significand == trunc(significand);
+}
+
 /* Half-way between floats; by neighbours, not by bits. */
 static inline bool number_between_floats(double v)
 {
@@ -128,7 +136,7 @@ static inline const char *number_fault(const char *text, size_t n)
     unsigned tie = flags64 & NUMBER_TIE;
     if (!tie && !number_same_f32((float)v64, v32))
         return "f64: tie not told";
-    if (tie && !number_between_floats(v64))
+    if (tie && !number_between_floats(v64) && !number_has_few_bits(v64))
         return "f64: tie told of no midpoint";
     unsigned literal = e.literal ? NUMBER_LITERAL : 0;
     if (flags64 != (0x100 | tie | literal | (isinf(want64) && !e.literal ? NUMBER_OVERFLOW : 0)))

@@ -463,6 +463,23 @@ static void test_json_value_narrow__keeps_ties_of_several_tensors_apart(void **s
     assert_memory_equal(json_scan_value(s, 2)->tensor.data, b, sizeof b);
 }
 
+static void test_json_value_lean__moves_what_hides_on_a_midpoint(void **state)
+{
+    (void)state;
+    /* float16 has a midpoint at 1 + 2^-11. Read as a list, as elements, cut by the end of a piece. */
+    struct json_scan *s =
+        good("{\"a\":[1.00048828125,1.00048828125000001,-1.00048828125000001,0.1,0.5,0,1.00048828124999999,"
+             "1.00048828125,1.00048828125,1.00048828125],\"b\":[[1.00048828125000001]],\"c\":[1,2]}");
+    const double tie = 1 + 0x1p-11, ulp = 0x1p-52;
+    const double a[] = {tie, tie + ulp, -tie - ulp, 0.1, 0.5, 0, tie - ulp, tie, tie, tie};
+    for (size_t i = 0; i < 3; i++) {
+        json_value_lean(s, i);
+    }
+    assert_memory_equal(json_scan_value(s, 0)->tensor.data, a, sizeof a);
+    assert_true(loss_tensor_at(&json_scan_value(s, 1)->tensor, 0) == tie + ulp);
+    assert_true(loss_tensor_at(&json_scan_value(s, 2)->tensor, 1) == 2);
+}
+
 static void test_json_value_narrow__names_the_number_that_overflows(void **state)
 {
     (void)state;
@@ -922,6 +939,7 @@ int main(void)
         TEST(test_json_scan__refuses_a_rank_above_the_limit),
         TEST(test_json_scan__refuses_a_number_beyond_its_type),
         TEST(test_json_value_narrow__rounds_each_text_once),
+        TEST(test_json_value_lean__moves_what_hides_on_a_midpoint),
         TEST(test_json_value_narrow__keeps_ties_of_several_tensors_apart),
         TEST(test_json_value_narrow__names_the_number_that_overflows),
         TEST(test_json_value_narrow__rounds_the_edge_of_the_range_by_the_text),

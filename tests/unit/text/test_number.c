@@ -379,6 +379,72 @@ static void test_reading__tells_when_rounding_twice_would_go_wrong(void **state)
     assert_true((float)v == 1 && f == 1 + FLT_EPSILON && flags == 0);
 }
 
+/* Where the text stands of its double, and whether reading flags it where that matters, as a list and alone. */
+static void assert_side(const char *number, int side)
+{
+    char text[512];
+    double v, listed[1];
+    unsigned flags = 0;
+    struct number_habit habit = {.wide = true};
+    const int n = snprintf(text, sizeof text, "%s,%200s", number, "");
+    const char *p = text, *q = text;
+    assert_int_equal(number_read_f64(&p, text + n, &v, &flags), NUMBER_OK);
+    if (number_side(text, p, v) != side || ((flags & NUMBER_TIE) == 0 && side != 0)) {
+        fail_msg("%s: side %d, flags %u", number, number_side(text, p, v), flags);
+    }
+    assert_true(side == 0 || number_read_list_f64(&q, text + n, listed, 1, &habit) == 0);
+}
+
+static void test_reading__tells_the_side_of_narrow_midpoints(void **state)
+{
+    (void)state;
+    /* float16: 1 + 2^-11, 2^-25, 3 * 2^-25, 65520; bfloat16: 1 + 2^-8, 511 * 2^119, 2^-134 */
+    static const struct {
+        const char *number;
+        int side;
+    } cases[] = {
+        {"1.00048828125", 0},
+        {"-1.0004882812500000", 0},
+        {"1.0004882812500001", 1},
+        {"1.00048828125000001", 1},
+        {"-1.00048828125000000001", 1},
+        {"1.00048828124999999", -1},
+        {"1.000488281249999999999999999999999", -1},
+        {"100048828125000001e-17", 1},
+        {"0.00100048828125000000001E3", 1},
+        {"1.00390625", 0},
+        {"1.00390625000000002", 1},
+        {"-1.00390624999999998", -1},
+        {"2.98023223876953125e-08", 0},
+        {"0.0000000298023223876953125", 0},
+        {"2.98023223876953126e-08", 1},
+        {"2.98023223876953124e-08", -1},
+        {"8.94069671630859375e-08", 0},
+        {"8.940696716308594e-8", 1},
+        {"65520", 0},
+        {"65520.0", 0},
+        {"6.552e4", 0},
+        {"65520.000000000001", 1},
+        {"65519.999999999999", -1},
+        {"65519.9999999999999999999999", -1},
+        {"3.39617752923046e+38", -1},
+        {"339617752923046005526922703901628039168", 0},
+        {"339617752923046005526922703901628039169", 1},
+        {"339617752923046005526922703901628039167", -1},
+        {"4.591774807899561e-41", 1},
+        {"4.5917748078995606e-41", 1},
+        {"4.5917748078995605e-41", -1},
+        {"0.99999999999999999", -1},
+        {"1.00000000000000000", 0},
+        {"0.000000000000000000", 0},
+        {"0e0", 0},
+        {"1e5", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_side(cases[i].number, cases[i].side);
+    }
+}
+
 /* Built of `n` equal bytes between a head and a tail, with a comma behind. */
 static double long_number(const char *head, char filler, size_t n, const char *tail, unsigned *flags, float *f)
 {
@@ -780,6 +846,7 @@ int main(void)
         cmocka_unit_test(test_reading__takes_lists_as_it_takes_their_numbers),
         cmocka_unit_test(test_reading__rounds_about_midpoints),
         cmocka_unit_test(test_reading__tells_when_rounding_twice_would_go_wrong),
+        cmocka_unit_test(test_reading__tells_the_side_of_narrow_midpoints),
         cmocka_unit_test(test_reading__takes_numbers_of_any_length),
         cmocka_unit_test(test_reading__takes_the_grammar_and_nothing_else),
         cmocka_unit_test(test_reading__refuses_any_other_byte_at_its_place),
