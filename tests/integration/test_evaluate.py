@@ -115,6 +115,42 @@ class Evaluate(unittest.TestCase):
                 self.assertTrue(problem["pointer"].startswith(pointer), problem)
         self.assertEqual(self.ask("GET", "/v1/registries/untouched")[0], 404)
 
+    def test_a_tensor_that_nothing_refers_to_is_ignored(self):
+        good = {"loss": "mse", "labels": {"ref": "a"}, "predictions": {"ref": "a"}}
+        answer = self.evaluate({"tensors": {"a": [1, 2], "ragged": [1, [2]], "words": ["x"], "none": None, "flag": True}, "losses": [good]})
+        self.assertEqual(answer["total_loss"], 0)
+
+    def test_the_total_is_the_exact_sum_and_leaves_none_out(self):
+        entries = [{"loss": "compute_weighted_loss", "values": {"ref": name}, "dtype": "float64", "reduction": "sum"} for name in ("big", "one", "less")]
+        tensors = {"big": [1e16], "one": [1.0], "less": [-1e16]}
+        answer = self.evaluate({"tensors": tensors, "losses": [*entries, entries[1] | {"reduction": "none"}]})
+        self.assertEqual((answer["total_loss"], "loss" in answer["results"][3]), (1.0, False))
+        infinite = {"loss": "compute_weighted_loss", "values": [float("inf"), 1.0]}
+        answer = self.evaluate({"losses": [infinite, entries[1] | {"values": [2.0]}]})
+        self.assertEqual((answer["total_loss"], answer["results"][0]["nonfinite"]), (None, 1))
+
+    def test_the_answer_is_json_alone(self):
+        body = {"losses": [{"loss": "mse", "labels": [1], "predictions": [2]}]}
+        for accept in (MEDIA, "text/html", "application/json;q=0"):
+            status, problem = self.ask("POST", "/v1/evaluate", body, Accept=accept)
+            self.assertEqual((status, problem["code"], problem["parameter"]), (406, "not_acceptable", "Accept"))
+        for accept in ("*/*", f"{MEDIA}, application/json;q=0.1", "application/*"):
+            self.assertEqual(self.evaluate(body, Accept=accept)["total_loss"], 1)
+
+    def test_hundreds_of_losses_fit_and_thousands_are_refused_as_too_large(self):
+        entry = {"loss": "mse", "labels": {"ref": "a"}, "predictions": {"ref": "b"}, "weights": [1, 2], "registry": "hundreds",
+                 "step": 7, "reduction": "mean", "losses": False}
+        entries = [entry | {"name": f"validation/head-{i}/mse"} for i in range(320)]
+        answer = self.evaluate(json.dumps({"tensors": {"a": [0, 0], "b": [1, 1]}, "losses": entries}, indent=4).encode())
+        self.assertEqual((len(answer["results"]), answer["total_loss"]), (320, 320))
+        listed = self.ask("GET", "/v1/registries/hundreds/losses?step=7")[1]["losses"]
+        self.assertEqual([one["name"] for one in listed], [one["name"] for one in entries])
+        body = {"tensors": {"a": [0, 0], "b": [1, 1]}, "losses": [one | {"registry": "thousands"} for one in entries] * 5}
+        status, problem = self.ask("POST", "/v1/evaluate", body)
+        self.assertEqual((status, problem["code"]), (413, "body_too_large"))
+        self.assertIn("65536 bytes", problem["detail"])
+        self.assertEqual(self.ask("GET", "/v1/registries/thousands")[0], 404)
+
     def test_a_registry_gets_all_or_nothing(self):
         entry = {"loss": "mse", "labels": {"ref": "a"}, "predictions": [1, 2], "registry": "both"}
         accumulate = entry | {"name": "acc", "accumulate": True}
