@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Large calls with binary tensors (Open Inference Protocol) beside a bare libmicrohttpd: bench_binary.py BUILD_DIR.
+"""Large calls with binary tensors (Open Inference Protocol) and as safetensors files beside a bare libmicrohttpd: bench_binary.py BUILD_DIR.
 
 A call with gradients stands beside an echo of the same bytes, one without beside a server that keeps the body and answers
-200 bytes; both take turns with lossd, over one connection each. BENCH_SECONDS sets how long a size is measured.
+200 bytes; both take turns with lossd, over one connection each. BENCH_SECONDS sets how long a size is measured, BENCH_MIB which sizes.
 """
 
 import contextlib
@@ -25,7 +25,8 @@ from lossd_server import free_port, is_ready, lossd, stop, wait_until  # noqa: E
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
 MODEL = "sparse_softmax_cross_entropy"
 CLASSES = 1024
-SIZES = (4, 32, 256)  # MiB of logits
+SIZES = [int(size) for size in os.environ.get("BENCH_MIB", "4,32,256").split(",")]  # MiB of logits
+SAFETENSORS = "application/x-safetensors"
 MIB = 1 << 20
 
 
@@ -55,38 +56,59 @@ class Client:
         return time.perf_counter() - begun
 
 
-def request(rows, gradients):
-    """Head and body of a call."""
+def inputs(rows):
+    """Labels and logits, as bytes."""
     draw = random.Random(1)
     labels = array("q", (draw.randrange(CLASSES) for _ in range(rows)))
     line = array("f", (draw.gauss(0, 3) for _ in range(64 * CLASSES)))
-    logits = bytes(line) * (rows // 64)
+    return bytes(labels), bytes(line) * (rows // 64)
+
+
+def oip_request(rows, gradients):
+    """Head and body of a call by the Open Inference Protocol, with binary tensors both ways."""
+    labels, logits = inputs(rows)
     names = ["loss", "gradients.logits"] if gradients else ["loss"]
     envelope = json.dumps({
-        "inputs": [{"name": "labels", "datatype": "INT64", "shape": [rows], "parameters": {"binary_data_size": 8 * rows}},
+        "inputs": [{"name": "labels", "datatype": "INT64", "shape": [rows], "parameters": {"binary_data_size": len(labels)}},
                    {"name": "logits", "datatype": "FP32", "shape": [rows, CLASSES], "parameters": {"binary_data_size": len(logits)}}],
         "outputs": [{"name": name, "parameters": {"binary_data": True}} for name in names]}).encode()
-    body = envelope + bytes(labels) + logits
+    body = envelope + labels + logits
     head = (f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
             f"Inference-Header-Content-Length: {len(envelope)}\r\nContent-Length: {len(body)}\r\n\r\n").encode()
     return head, body
+
+
+def safetensors_request(rows, gradients):
+    """The same call as a safetensors file, answered by another."""
+    labels, logits = inputs(rows)
+    end = len(labels) + len(logits)
+    header = json.dumps({"labels": {"dtype": "I64", "shape": [rows], "data_offsets": [0, len(labels)]},
+                         "logits": {"dtype": "F32", "shape": [rows, CLASSES], "data_offsets": [len(labels), end]}}).encode()
+    header += b" " * (-len(header) % 8)
+    body = len(header).to_bytes(8, "little") + header + labels + logits
+    head = (f"POST /v1/losses/{MODEL}?losses=false&gradients={str(gradients).lower()} HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: {SAFETENSORS}\r\nAccept: {SAFETENSORS}\r\nContent-Length: {len(body)}\r\n\r\n").encode()
+    return head, body
+
+
+FORMATS = {"binary": oip_request, "safetensors": safetensors_request}
 
 
 def row(what, value, unit):
     print(f"{what:<72}  {value:.4g} {unit}", flush=True)
 
 
-def bench(ours, floor, floor_name, size, gradients):
-    head, body = request(size * MIB // (4 * CLASSES), gradients)
+def bench(ours, floor, floor_name, size, gradients, name):
+    head, body = FORMATS[name](size * MIB // (4 * CLASSES), gradients)
     times = {"lossd": [], floor_name: []}
     end = time.monotonic() + SECONDS
     while time.monotonic() < end or len(times["lossd"]) < 4:
         times["lossd"].append(ours.ask(head, body))
         times[floor_name].append(floor.ask(head, body))
-    what = f"binary call of {size} MiB, {'with' if gradients else 'without'} gradients"
-    medians = {name: statistics.median(each[1:]) for name, each in times.items()}  # the first one warms up
-    for name, seconds in medians.items():
-        row(f"{what}, {name}", len(body) / seconds / 1e6, "MB/s in")
+    what = f"{name} call of {size} MiB, {'with' if gradients else 'without'} gradients"
+    medians = {server: statistics.median(each[1:]) for server, each in times.items()}  # the first one warms up
+    for server, seconds in medians.items():
+        row(f"{what}, {server}", len(body) / seconds / 1e6, "MB/s in")
     row(f"{what}, lossd to {floor_name}", medians[floor_name] / medians["lossd"], "times")
 
 
@@ -106,9 +128,9 @@ def main():
     build = Path(sys.argv[1])
     with bare_server(build) as echo, bare_server(build, "200") as sink, lossd(build / "lossd", "--max-body", "300000000") as (url, _):
         ours = Client(int(url.rsplit(":", 1)[1]))
-        for size in SIZES:
-            bench(ours, Client(echo), "echo", size, True)
-            bench(ours, Client(sink), "store", size, False)
+        for name, size in ((name, size) for name in FORMATS for size in SIZES):
+            bench(ours, Client(echo), "echo", size, True, name)
+            bench(ours, Client(sink), "store", size, False, name)
 
 
 if __name__ == "__main__":
