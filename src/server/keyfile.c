@@ -21,7 +21,6 @@
 #define BLANKS " \t\r"
 #define SECOND_NS INT64_C(1000000000)
 #define MAX_RATE INT64_C(1000000) /* requests a second, minute or hour */
-#define KEY_PREFIX "lossd_"       /* of keys, and so of no name */
 
 static const char *const scope_names[N_SCOPES] = {
 #define SCOPE_NAME(id, word) [SCOPE_##id] = word,
@@ -44,12 +43,12 @@ void keyfile_digest(const char *key, size_t n, unsigned char digest[KEYFILE_DIGE
 
 bool keyfile_make(char key[KEYFILE_KEY_SIZE])
 {
-    unsigned char random[(KEYFILE_KEY_SIZE - sizeof KEY_PREFIX) / 2];
+    unsigned char random[(KEYFILE_KEY_SIZE - sizeof KEYFILE_PREFIX) / 2];
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
         return false;
     }
-    memcpy(key, KEY_PREFIX, sizeof KEY_PREFIX);
-    hex_write(key + strlen(KEY_PREFIX), random, sizeof random);
+    memcpy(key, KEYFILE_PREFIX, sizeof KEYFILE_PREFIX);
+    hex_write(key + strlen(KEYFILE_PREFIX), random, sizeof random);
     return true;
 }
 
@@ -213,10 +212,10 @@ static loss_status read_field(struct line *l, char *word, struct loss_error *err
 
 static loss_status read_name(struct line *l, const char *word, struct loss_error *err)
 {
-    if (!registry_is_space(word) || strncmp(word, KEY_PREFIX, strlen(KEY_PREFIX)) == 0) {
+    if (!registry_is_space(word) || strncmp(word, KEYFILE_PREFIX, strlen(KEYFILE_PREFIX)) == 0) {
         return bad(l, err,
                    "a line begins with the key's name: 1 to 64 letters, digits, '.', '_' and '-', a letter or digit "
-                   "first, and not \"" KEY_PREFIX "\", which keys themselves begin with");
+                   "first, and not \"" KEYFILE_PREFIX "\", which keys themselves begin with");
     }
     strcpy(l->key->name, word);
     strcpy(l->key->space, word);
@@ -231,7 +230,7 @@ static loss_status read_digest(struct line *l, const char *word, struct loss_err
         !hex_read(word + sizeof mark - 1, l->key->digest, KEYFILE_DIGEST, &n) || n != KEYFILE_DIGEST) {
         return bad(l, err,
                    "behind the name stands the key's hash, sha256: and 64 lower-case hexadecimal digits, as "
-                   "\"lossd key new\" prints it");
+                   "lossd key new prints it");
     }
     return LOSS_OK;
 }

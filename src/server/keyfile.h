@@ -21,7 +21,8 @@
 
 #define KEYFILE_NAME_MAX 64
 #define KEYFILE_DIGEST 32
-#define KEYFILE_KEY_SIZE 55 /* "lossd_", 48 hexadecimal digits and the NUL */
+#define KEYFILE_PREFIX "lossd_" /* of keys, and so of no name */
+#define KEYFILE_KEY_SIZE 55     /* "lossd_", 48 hexadecimal digits and the NUL */
 #define KEYFILE_MAX_KEYS 100000
 #define KEYFILE_MAX_BYTES (32 << 20)
 

@@ -15,10 +15,12 @@
 
 #include <server/auth.h>
 
+#include <server/keyfile.h>
 #include <text/hex.h>
 
 #define LINE_MAX_BYTES 2048
 #define TARGET_SHOWN 256
+#define KEY_DIGITS_SHOWN 16 /* of a key: what is cut there leaves 128 bits to guess */
 
 static struct {
     bool json;
@@ -72,7 +74,7 @@ static void put_ms(struct line *l, int64_t us)
 
 static bool plain(char c)
 {
-    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+    return c >= 0x20 && c < 0x7F && (c != '"' || !settings.json) && c != '\\';
 }
 
 /* Text of strangers, at most `most` bytes: whatever could end a string or a line, or is no ASCII, is escaped. */
@@ -122,8 +124,26 @@ static void put_time(struct line *l)
     put_bytes(l, fraction, 5);
 }
 
+/* A client may have put its key where it is logged: into the query, or for its request's id. */
+static void hide_keys(struct line *l)
+{
+    char *end = l->text + l->size;
+    char *p = l->text;
+
+    while ((p = memmem(p, (size_t)(end - p), KEYFILE_PREFIX, strlen(KEYFILE_PREFIX))) != NULL) {
+        char *digits = p + strlen(KEYFILE_PREFIX);
+        for (p = digits; p < end && hex_value(*p) >= 0;) {
+            p++;
+        }
+        if (p - digits >= KEY_DIGITS_SHOWN) {
+            memset(digits, 'x', (size_t)(p - digits));
+        }
+    }
+}
+
 static void flush(struct line *l)
 {
+    hide_keys(l);
     l->text[l->size++] = '\n';
     ssize_t written = write(STDERR_FILENO, l->text, l->size);
     (void)written; /* a log that nobody reads any more is no reason to stop */

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 from lossd_server import lossd, wait_until
+from redis_server import Redis
 from wire import Wire, head
 
 LOSSD = Path(sys.argv.pop(1))
@@ -93,6 +95,18 @@ class Keys(unittest.TestCase):
                 self.assertEqual(answer.headers["WWW-Authenticate"], 'Bearer realm="lossd"')
             self.assertNotIn(key, server.log.read_text())
             self.assertIn('"key":"alice"', server.log.read_text())
+
+    def test_are_hidden_where_they_get_into_what_is_logged(self):
+        key, unknown = new_key(), new_key()
+        for form in ("text", "json"):
+            with serve(line("a", key, "compute"), "--log-format", form) as server:
+                for target, fields in ((f"/v1/losses?key={key}", []), (f"/{unknown}/{key}?x=", []), ("/" + "a" * 230 + key, []),
+                                       ("/v1/losses", [f"X-Request-Id: {key}"])):
+                    server.ask("GET", target, key=key, fields=fields)
+                wait_until(lambda: "GET /v1/losses " in server.log.read_text() or '"/v1/losses"' in server.log.read_text(), server.process)
+                log = server.log.read_text()
+                self.assertIn("/v1/losses?key=lossd_" + "x" * 48, log)
+                self.assertIsNone(re.search("lossd_[0-9a-f]{16}", log))
 
     def test_are_asked_for_everywhere_but_where_health_is_told(self):
         key = new_key()
@@ -278,6 +292,11 @@ class Namespaces(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             self.check_apart(f"sqlite:{folder}/registry.db")
         self.check_apart("memory")
+
+    @unittest.skipIf(shutil.which("redis-server") is None, "redis-server is not there")
+    def test_are_as_if_there_were_no_other_in_redis(self):
+        with tempfile.TemporaryDirectory() as folder, Redis(folder) as redis:
+            self.check_apart(redis.url)
 
     def check_apart(self, store):
         a, a_too, b = new_key(), new_key(), new_key()
