@@ -18,13 +18,16 @@
 
 #include <gnutls/gnutls.h>
 
+#include <server/tls.h>
+
 #define AT_A_TIME 256
+#define EMPTY_CHAIN 4 /* bytes of a Certificate message without one, at most */
 
 struct handshake {
     struct handshakes *all;
     struct MHD_Connection *connection;
     int fd;
-    bool done;
+    bool begun, done;
     bool waiting; /* suspended, and in the list; guarded by the mutex, as is the list */
     struct handshake *next, *previous;
 };
@@ -91,21 +94,31 @@ static void *run(void *arg)
 /* --- a handshake, on its connection's thread --- */
 
 /* The client's last message is its Finished; what is read after that is no handshake's. */
-static int finished(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
-                    const gnutls_datum_t *message)
+static void finish(struct handshake *h)
 {
-    gnutls_transport_ptr_t receive, send;
     int on = 1;
 
-    (void)type, (void)when, (void)message;
+    h->done = true;
+    (void)epoll_ctl(h->all->set, EPOLL_CTL_DEL, h->fd, NULL);
+    /* We have nothing to say now that would carry the acknowledgement, and a client without TCP_NODELAY waits for it
+     * with its first request: 40 ms. */
+    (void)setsockopt(h->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
+static int message_came(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                        const gnutls_datum_t *message)
+{
+    gnutls_transport_ptr_t receive, send;
+
     gnutls_transport_get_ptr2(session, &receive, &send);
     struct handshake *h = receive;
-    if (incoming != 0 && !h->done) {
-        h->done = true;
-        (void)epoll_ctl(h->all->set, EPOLL_CTL_DEL, h->fd, NULL);
-        /* We have nothing to say now that would carry the acknowledgement, and a client without TCP_NODELAY waits for it
-         * with its first request: 40 ms. */
-        (void)setsockopt(h->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    if (incoming == 0 || h->done) {
+        return 0;
+    }
+    if (type == GNUTLS_HANDSHAKE_FINISHED && when == GNUTLS_HOOK_POST) {
+        finish(h);
+    } else if (type == GNUTLS_HANDSHAKE_CERTIFICATE_PKT && when == GNUTLS_HOOK_PRE && message->size <= EMPTY_CHAIN) {
+        tls_none_shown(session);
     }
     return 0;
 }
@@ -135,6 +148,21 @@ static bool wait_for_client(struct handshake *h)
     return waits;
 }
 
+/* A record of a handshake begins with the byte 22, a request with a letter: somebody wrote http:// for https://. What has
+ * come is read to its end, or closing would take the answer back. */
+static void answer_plain_http(struct handshake *h)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+                                 "Content-Length: 46\r\n\r\nThis port speaks HTTPS: https://, not http://\n";
+    char rest[1024];
+
+    while (recv(h->fd, rest, sizeof rest, MSG_DONTWAIT) > 0) {
+    }
+    ssize_t sent = send(h->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)sent; /* a client that is gone needs no answer */
+    (void)shutdown(h->fd, SHUT_RDWR);
+}
+
 static ssize_t fetch(gnutls_transport_ptr_t ptr, void *buf, size_t n)
 {
     struct handshake *h = ptr;
@@ -142,6 +170,15 @@ static ssize_t fetch(gnutls_transport_ptr_t ptr, void *buf, size_t n)
 
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && !h->done) {
         errno = wait_for_client(h) ? EAGAIN : ECONNRESET;
+    }
+    if (got > 0 && !h->begun) {
+        h->begun = true;
+        char first = *(const char *)buf;
+        if (first >= 'A' && first <= 'Z') {
+            answer_plain_http(h);
+            errno = ECONNRESET;
+            return -1;
+        }
     }
     return got;
 }
@@ -166,7 +203,7 @@ struct handshake *handshake_begin(struct handshakes *all, struct MHD_Connection 
     *h = (struct handshake){.all = all, .connection = connection, .fd = fd};
     gnutls_transport_set_ptr2(session, h, (gnutls_transport_ptr_t)(intptr_t)fd);
     gnutls_transport_set_pull_function(session, fetch);
-    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_FINISHED, GNUTLS_HOOK_POST, finished);
+    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_BOTH, message_came);
     return h;
 }
 

@@ -224,18 +224,47 @@ static bool is_own(gnutls_session_t session)
            gnutls_certificate_get_crt_raw(own, 0, 0, &leaf) == 0 && same_bytes(&leaf, &peer[0]);
 }
 
+/* libmicrohttpd tells a client nothing of why a handshake fails. */
+static void refuse(gnutls_session_t session, gnutls_alert_description_t alert, const char *why)
+{
+    log_line(LOG_INFO, "a client was refused in the handshake: %s", why);
+    (void)gnutls_alert_send(session, GNUTLS_AL_FATAL, alert);
+}
+
+void tls_none_shown(void *session)
+{
+    bool has_alert = gnutls_protocol_get_version(session) == GNUTLS_TLS1_3;
+    refuse(session, has_alert ? GNUTLS_A_CERTIFICATE_REQUIRED : GNUTLS_A_HANDSHAKE_FAILURE, "it showed no certificate");
+}
+
+static gnutls_alert_description_t alert_of(unsigned status)
+{
+    return (status & GNUTLS_CERT_SIGNER_NOT_FOUND) != 0 ? GNUTLS_A_UNKNOWN_CA
+           : (status & GNUTLS_CERT_EXPIRED) != 0        ? GNUTLS_A_CERTIFICATE_EXPIRED
+                                                        : GNUTLS_A_BAD_CERTIFICATE;
+}
+
 /* In the handshake, where the client's certificate is there. Not 0: it fails. */
 static int verify_client(gnutls_session_t session)
 {
     gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
                                      .data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
     unsigned status = 0;
+    gnutls_datum_t why = {.data = NULL};
+
     if (is_own(session)) {
         return 0;
     }
-    return gnutls_certificate_verify_peers(session, &purpose, 1, &status) == 0 && status == 0
-               ? 0
-               : GNUTLS_E_CERTIFICATE_ERROR;
+    int rc = gnutls_certificate_verify_peers(session, &purpose, 1, &status);
+    if (rc == 0 && status == 0) {
+        return 0;
+    }
+    if (rc == 0) {
+        (void)gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &why, 0);
+    }
+    refuse(session, alert_of(status), why.data != NULL ? (const char *)why.data : gnutls_strerror(rc));
+    gnutls_free(why.data);
+    return GNUTLS_E_CERTIFICATE_ERROR;
 }
 
 struct tls_identity *tls_begin(struct tls *t, void *session)

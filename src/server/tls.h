@@ -37,6 +37,8 @@ int64_t tls_expires(struct tls *t); /* seconds since 1970, of the certificate th
 /* A connection begins: its session gets the certificate, and asks for the client's where it must have one. NULL: no
  * memory, and the handshake will fail. */
 struct tls_identity *tls_begin(struct tls *t, void *session);
+/* In a handshake: the client has shown no certificate, which fails. Tells the client and the log. */
+void tls_none_shown(void *session);
 void tls_end(struct tls_identity *identity); /* its session is gone; NULL is fine */
 
 /* Send as much as there is room for now; what could not be sent is the client's loss. */

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -124,11 +125,22 @@ class Tls(unittest.TestCase):
             weak.set_ciphers("AES128-SHA:AES128-GCM-SHA256@SECLEVEL=0")  # no forward secrecy
             self.check_refused(port, weak)
 
-    def test_plain_http_gets_no_answer(self):
+    def test_plain_http_is_told_so(self):
         with self.serve() as (port, _, _):
-            wire = Wire(f"http://localhost:{port}")
-            self.assertEqual(wire.ask(head("GET", "/readyz"), "GET").status, 0)
-            wire.close()
+            for request in (head("GET", "/readyz"), post("/v1/losses/huber_loss", b" " * 3000)):
+                wire = Wire(f"http://localhost:{port}")
+                answer = wire.ask(request)
+                self.assertEqual((answer.status, answer.body), (400, b"This port speaks HTTPS: https://, not http://\n"))
+                self.assertIsNone(wire.socket)  # closed
+            for strange in (b"\x16", b"\x16\x03\x01\x00\x05GET /", b"SSH-2.0-x\r\n", b"\x00" * 100):
+                with socket.create_connection(("localhost", port), timeout=60) as connection:
+                    connection.sendall(strange)
+            self.check_alive(port)
+
+    def check_alive(self, port):
+        wire = Secure(port, self.trust())
+        self.assertEqual(wire.ask(head("GET", "/readyz"), "GET").status, 200)
+        wire.close()
 
     def test_answers_are_those_of_plain_http(self):
         with self.serve() as (port, _, _), lossd(LOSSD) as (url, _):
@@ -203,6 +215,62 @@ class Tls(unittest.TestCase):
             for thread in threads:
                 thread.join()
             self.assertEqual(statuses, [200] * (12 * 8 * 5))
+
+    # --- clients that take their time ---
+
+    def until_closed(self, connection, drop=b""):
+        """What the server says before it closes, while `drop` is sent again and again."""
+        connection.settimeout(0.1 if drop else 60)
+        said, deadline = b"", time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                if drop:
+                    connection.sendall(drop)
+                more = connection.recv(1 << 16)
+            except TimeoutError:
+                continue
+            except (ssl.SSLError, ConnectionError):
+                return said
+            if not more:
+                return said
+            said += more
+        self.fail("the server goes on")
+
+    def metric(self, wire, name):
+        text = wire.ask(head("GET", "/metrics"), "GET").body.decode()
+        return int(re.search(rf"^{re.escape(name)} (\d+)$", text, re.MULTILINE)[1])
+
+    def late(self, wire, phase):
+        return self.metric(wire, f'lossd_late_connections_total{{phase="{phase}"}}')
+
+    def test_late_ones_are_closed_and_others_served(self):
+        start = head("POST", "/v1/losses/huber_loss", "Content-Type: application/json", "Content-Length: 1000000")
+        options = ("--head-timeout", "1s", "--body-timeout", "60s", "--min-rate", "16KiB", "--rate-window", "1s",
+                   "--connection-timeout", "30s", "--http-threads", "1")
+        with self.serve(*options) as (port, _, _):
+            friend = Secure(port, self.trust())
+            for phase, begun, drop in (("head", b"GET /heal", b"l"), ("head", head("GET", "/healthz")[:-2], b"A: b\r\n"),
+                                       ("body", start + b"[", b""), ("body", start + b"[", b" " * 100)):
+                before = self.late(friend, phase)
+                wire = Secure(port, self.trust())
+                self.assertEqual(wire.ask(head("GET", "/healthz"), "GET").status, 200)
+                wire.socket.sendall(begun)
+                self.assertEqual(self.until_closed(wire.socket, drop), b"")  # no word of ours fits into a session of theirs
+                wire.close()
+                self.assertEqual(self.late(friend, phase), before + 1)
+            friend.close()
+
+    def test_one_that_does_not_read_is_closed(self):
+        numbers = [i % 97 for i in range(1_000_000)]
+        body = json.dumps({"labels": numbers, "predictions": numbers, "gradients": True}).encode()
+        with self.serve("--min-rate", "16KiB", "--rate-window", "1s", "--http-threads", "1") as (port, process, _):
+            silent, friend = Secure(port, self.trust()), Secure(port, self.trust())
+            silent.open().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            silent.send(post("/v1/losses/huber_loss", body))
+            wait_until(lambda: self.late(friend, "answer") == 1, process, 60)
+            wait_until(lambda: self.metric(friend, "lossd_connections") == 1, process, 60)
+            silent.close()
+            friend.close()
 
     # --- handshakes ---
 
@@ -316,6 +384,21 @@ class Tls(unittest.TestCase):
                 for bad in (None, self.other.issue("theirs", "client"), self.two,
                             self.ca.issue("late", "client", EXPIRED)):
                     self.check_refused(port, self.trust(bad, version, version))
+
+    def test_clients_and_the_log_are_told_why_a_certificate_does_not_do(self):
+        version = ssl.TLSVersion.TLSv1_2  # of 1.3 a client has done its part before it is told
+        with self.serve("--tls-client-ca", self.ca.file) as (port, process, log):
+            for bad, alert, says in (
+                    (None, "HANDSHAKE_FAILURE", "it showed no certificate"),
+                    (self.other.issue("theirs", "client"), "UNKNOWN_CA", "issuer is unknown"),
+                    (self.two, "BAD_CERTIFICATE", "does not match the intended purpose"),
+                    (self.ca.issue("late", "client", EXPIRED), "CERTIFICATE_EXPIRED", "expired")):
+                with self.assertRaises(ssl.SSLError) as refused:
+                    Secure(port, self.trust(bad, version, version)).open()
+                self.assertIn(alert, refused.exception.reason)
+                wait_until(lambda: "refused in the handshake: " in log.read_text() and says in log.read_text(), process)
+                self.check_refused(port, self.trust(bad, ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3))
+                wait_until(lambda: log.read_text().count(says) == 2, process)
 
     def test_health_is_asked_by_tls(self):
         for options in ((), ("--tls-client-ca", self.ca.file)):
