@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 at random moments: test_crash_sqlite.py LOSSD. What was acknowledged is there, each once; ROUNDS=200."""
+"""kill -9 at random moments: test_crash_sqlite.py LOSSD. What was acknowledged is there, each once; ROUNDS=200.
+
+A start, with what it has to recover, takes less than a second: of the processor in every round, of the clock in most of
+them, since a machine may be busy with other things.
+"""
 
 import json
 import os
 import pathlib
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +25,11 @@ PROGRAM = None
 ROUNDS = int(os.environ.get("ROUNDS", "200"))
 SLOW = "LOSSD_INSTRUMENTED" in os.environ
 CLIENTS = 4
+
+
+def cpu_seconds(process):
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def adds(names):
@@ -64,7 +74,8 @@ class Crash(unittest.TestCase):
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(lambda: process.poll() is None and process.kill())
         wait_until(lambda: is_ready(url), process)
-        self.slowest = max(self.slowest, time.monotonic() - begun)
+        self.starts.append(time.monotonic() - begun)
+        self.cpu.append(cpu_seconds(process))
         return url, process
 
     def names(self, wire):
@@ -92,7 +103,7 @@ class Crash(unittest.TestCase):
 
     def test_nothing_acknowledged_is_lost_or_doubled(self):
         rng = random.Random(11)
-        self.slowest = 0
+        self.starts, self.cpu = [], []
         acknowledged, asked = set(), set()
         with tempfile.TemporaryDirectory() as folder:
             for turn in range(ROUNDS):
@@ -116,8 +127,9 @@ class Crash(unittest.TestCase):
                     self.assertEqual(stop(process), 0)
         self.assertGreater(len(acknowledged), ROUNDS)
         print(f"{ROUNDS} kills, {len(acknowledged)} of {len(asked)} calls acknowledged, "
-              f"slowest start {self.slowest:.2f} s")
-        self.assertLess(self.slowest, 10 if SLOW else 1)
+              f"starts {statistics.median(self.starts):.2f} s, at most {max(self.starts):.2f} s and {max(self.cpu):.2f} s of CPU")
+        self.assertLess(statistics.median(self.starts), 10 if SLOW else 1)
+        self.assertLess(max(self.cpu), 10 if SLOW else 1)
 
 
 if __name__ == "__main__":
