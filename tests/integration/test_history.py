@@ -52,7 +52,7 @@ class Histories(unittest.TestCase):
 
 
 def last(told, kind):
-    return max((c for c in told if c.kind == kind), key=lambda c: c.start)
+    return max((c for c in told if c.kind == kind and c.taken()), key=lambda c: c.start)
 
 
 def lose(told):

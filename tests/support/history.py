@@ -160,7 +160,9 @@ def check(history):
     for step in range(STEPS):
         lists = [c for c in history if c.kind == "list" and c.step == step]
         check_step(adds[step], sweeps, lists)
-        check_totals(adds[step], sweeps, [c for c in history if c.kind == "total" and c.step == step])
+        totals = [c for c in history if c.kind == "total" and c.step == step]
+        check_totals(adds[step], sweeps, totals)
+        check_end(final_list(history, step), max(totals, key=lambda c: c.start))
     left = sum(1 for step in range(STEPS) for e in final_list(history, step) if e["name"].startswith(SWEPT))
     swept = sum(c.answer["removed"] for c in sweeps)
     asked = sum(1 for c in effects if c.kind == "add" and c.name.startswith(SWEPT))
@@ -275,6 +277,12 @@ def check_moment(found, adds, read):
     for add in adds:
         if add.value not in seen and not add.name.startswith(SWEPT):
             must(add.end >= latest, "is not seen, though what was added later is", add, read)
+
+
+def check_end(shown, total):
+    """What was read when all others had ended is one state."""
+    told = (total.answer["count"], total.answer["total_loss"])
+    must(told == (len(shown), sum(e["loss"] for e in shown)), "the total is not the list's", total)
 
 
 def check_totals(adds, sweeps, totals):
