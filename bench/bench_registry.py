@@ -4,21 +4,27 @@
 wrk posts losses to a server whose store is an SQLite file, each answered when its commit is on disk, beside what SQLite
 itself does on the same disk with the same journal and the same care: a transaction an add, and as many adds a transaction
 as there are connections. At the end small losses with and without a registry, taken in turns.
+
+With BENCH_SYNC_MS every sync takes so much longer, for both alike: what a slower disk would show.
 """
 
 import contextlib
 import json
+import os
 import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from bench_http import EXAMPLE, PATH, ROUNDS, SECONDS, row, wrk
+from disk import Disk
 from lossd_server import lossd
 
 HERE = Path(__file__).resolve().parent
+SYNC_MS = float(os.environ.get("BENCH_SYNC_MS", "0"))
 CONNECTIONS = (1, 16, 64)
 LOG_PAGES = 1100  # beyond what SQLite lets its log grow to before it starts over
 ADD = json.dumps({"loss": 0.5, "name": "head/xent"}).encode()
@@ -69,10 +75,20 @@ def bench_losses(url):
         row(f"{what}, 64 connections", statistics.median(rates), "requests/s")
 
 
+def on_a_slower_disk(build, folder):
+    """Begin once more with the shim loaded, which whoever is started from here inherits."""
+    disk = Disk(build / "lossd", folder / "disk")
+    disk.set(sync_us=round(SYNC_MS * 1000))
+    os.environ["BENCH_SYNC_MS"] = "0"
+    return subprocess.run([*disk.under(), sys.executable, *sys.argv], check=False).returncode
+
+
 def main():
     build = Path(sys.argv[1])
     with tempfile.TemporaryDirectory(dir=build) as name:  # on a disk: /tmp may be memory
         folder = Path(name)
+        if SYNC_MS > 0:
+            sys.exit(on_a_slower_disk(build, folder))
         with lossd(build / "lossd", "--store", f"sqlite:{folder / 'registry.db'}") as (url, _):
             bench_adds(url, folder)
             bench_losses(url)
