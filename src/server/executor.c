@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include <server/machine.h>
+
 #define MOST_TOGETHER 256 /* jobs of a group */
 
 struct job {
@@ -24,7 +26,10 @@ struct executor {
     bool stopping;
     size_t first, waiting; /* of the ring */
     size_t bytes;          /* held by jobs waiting or running */
-    size_t max_jobs, max_bytes;
+    struct executor_bounds most;
+    /* Places taken in this span of keep_us, and in the one before; older ones are forgotten. */
+    int64_t span;
+    size_t taken_now, taken_before;
     struct job *ring;
     struct executor_group group; /* begin NULL: one job at a time */
     atomic_size_t length;        /* jobs waiting or running */
@@ -44,7 +49,7 @@ static size_t take(struct executor *e, struct job taken[MOST_TOGETHER])
     n = e->waiting < most ? e->waiting : most;
     for (size_t i = 0; i < n; i++) {
         taken[i] = e->ring[e->first];
-        e->first = (e->first + 1) % e->max_jobs;
+        e->first = (e->first + 1) % e->most.jobs;
     }
     e->waiting -= n;
     pthread_mutex_unlock(&e->mutex);
@@ -104,12 +109,12 @@ static bool start_threads(struct executor *e, const char *name, size_t n)
     return true;
 }
 
-struct executor *executor_new(const char *name, size_t threads, size_t max_jobs, size_t max_bytes,
+struct executor *executor_new(const char *name, size_t threads, const struct executor_bounds *bounds,
                               const struct executor_group *group)
 {
     assert(threads == 1 || group == NULL);
     struct executor *e = calloc(1, sizeof *e + threads * sizeof(pthread_t));
-    struct job *ring = calloc(max_jobs, sizeof *ring);
+    struct job *ring = calloc(bounds->jobs, sizeof *ring);
 
     if (e == NULL || ring == NULL) {
         goto out;
@@ -118,8 +123,7 @@ struct executor *executor_new(const char *name, size_t threads, size_t max_jobs,
     if (group != NULL) {
         e->group = *group;
     }
-    e->max_jobs = max_jobs;
-    e->max_bytes = max_bytes;
+    e->most = *bounds;
     pthread_mutex_init(&e->mutex, NULL);
     pthread_cond_init(&e->arrived, NULL);
     if (!start_threads(e, name, threads)) {
@@ -133,15 +137,67 @@ out:
     return NULL;
 }
 
-bool executor_submit(struct executor *e, void (*work)(void *), void (*done)(void *), void *arg, size_t bytes)
+/* Forget the places that were kept long enough. */
+static void forget_places(struct executor *e)
+{
+    int64_t span = machine_clock() / e->most.keep_us + 1; /* from 1: 0 is no place */
+
+    if (span != e->span) {
+        e->taken_before = span == e->span + 1 ? e->taken_now : 0;
+        e->taken_now = 0;
+        e->span = span;
+    }
+}
+
+static void give_back(struct executor *e, executor_place place)
+{
+    forget_places(e);
+    if (place == e->span) {
+        e->taken_now--;
+    } else if (place == e->span - 1 && place != 0) {
+        e->taken_before--;
+    }
+}
+
+/* A job that alone is larger than the bound may still run alone. */
+static bool has_room(const struct executor *e, size_t bytes)
+{
+    return !e->stopping && e->waiting + e->taken_now + e->taken_before < e->most.jobs &&
+           (e->bytes == 0 || (bytes <= e->most.bytes && e->bytes <= e->most.bytes - bytes));
+}
+
+executor_place executor_reserve(struct executor *e, size_t bytes)
+{
+    executor_place place = 0;
+
+    pthread_mutex_lock(&e->mutex);
+    forget_places(e);
+    if (has_room(e, bytes)) {
+        e->taken_now++;
+        place = e->span;
+    }
+    pthread_mutex_unlock(&e->mutex);
+    return place;
+}
+
+void executor_leave(struct executor *e, executor_place place)
+{
+    if (place != 0) {
+        pthread_mutex_lock(&e->mutex);
+        give_back(e, place);
+        pthread_mutex_unlock(&e->mutex);
+    }
+}
+
+bool executor_submit(struct executor *e, void (*work)(void *), void (*done)(void *), void *arg, size_t bytes,
+                     executor_place place)
 {
     bool taken = false;
 
     pthread_mutex_lock(&e->mutex);
-    /* A job that alone is larger than the bound may still run alone. */
-    if (!e->stopping && e->waiting < e->max_jobs &&
-        (e->bytes == 0 || (bytes <= e->max_bytes && e->bytes <= e->max_bytes - bytes))) {
-        e->ring[(e->first + e->waiting) % e->max_jobs] = (struct job){work, done, arg, bytes};
+    give_back(e, place);
+    if (has_room(e, bytes)) {
+        e->ring[(e->first + e->waiting) % e->most.jobs] = (struct job){work, done, arg, bytes};
         e->waiting++;
         e->bytes += bytes;
         atomic_fetch_add(&e->length, 1);

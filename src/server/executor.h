@@ -5,6 +5,9 @@
  * There are two: the compute executor (one thread, which leads the OpenMP team) and the store executor (which may block
  * on disk or network: one thread, or as many as the store can have wait at once). A queue that is full says so; it never blocks the one who asks.
  *
+ * Who sees a job coming, and what goes before it costs much, takes a place in the queue for it first, or is refused then. Such a
+ * place is kept for a time that is given at the start: those who are slow do not hold up the others.
+ *
  * An executor of one thread may take the jobs that wait as one group: `begin`, each job's work, `end`, then each job's `done`. So
  * many changes share one commit, and nobody is answered before it.
  */
@@ -13,8 +16,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct executor;
+
+/* A place in a queue; 0: none. */
+typedef int64_t executor_place;
 
 struct executor_group {
     void (*begin)(void *arg);
@@ -22,12 +29,22 @@ struct executor_group {
     void *arg;
 };
 
+struct executor_bounds {
+    size_t jobs, bytes; /* that may wait; wait or run */
+    int64_t keep_us;    /* how long a place is kept at least; up to twice as long */
+};
+
 /* group NULL: one job at a time, in the order of submission where there is one thread. NULL: no memory or thread */
-struct executor *executor_new(const char *name, size_t threads, size_t max_jobs, size_t max_bytes,
+struct executor *executor_new(const char *name, size_t threads, const struct executor_bounds *bounds,
                               const struct executor_group *group);
+/* A place for a job of about so many bytes, to be given to executor_submit or executor_leave; 0: full. */
+executor_place executor_reserve(struct executor *e, size_t bytes);
+void executor_leave(struct executor *e, executor_place place); /* 0 is fine */
 /* Run work(arg), and when its group has ended done(arg), on a thread of the executor. `bytes` is what the job holds in
- * memory. done NULL: nothing. False: full or stopping. */
-bool executor_submit(struct executor *e, void (*work)(void *), void (*done)(void *), void *arg, size_t bytes);
+ * memory. done NULL: nothing. place 0: none was taken; one that is too old is none. It is gone either way. False: full or
+ * stopping. */
+bool executor_submit(struct executor *e, void (*work)(void *), void (*done)(void *), void *arg, size_t bytes,
+                     executor_place place);
 size_t executor_length(const struct executor *e); /* jobs waiting or running */
 void executor_free(struct executor *e);           /* works off what is queued, then ends; NULL is fine */
 

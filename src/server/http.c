@@ -25,6 +25,7 @@
 #include <server/client.h>
 #include <server/content.h>
 #include <server/cors.h>
+#include <server/executor.h>
 #include <server/framing.h>
 #include <server/hangup.h>
 #include <server/head.h>
@@ -75,8 +76,9 @@ struct exchange {
     request_next place; /* where it was worked on last */
     bool counted;       /* in the metrics' requests in flight */
     bool has_body;
-    bool linger; /* the client may still be sending when the answer is out */
-    bool stored; /* a step on the store executor has run: too late to refuse */
+    bool linger;         /* the client may still be sending when the answer is out */
+    bool stored;         /* a step on the store executor has run: too late to refuse */
+    executor_place kept; /* in the compute queue, while a large body comes */
     bool has_length;
     uint64_t length;               /* Content-Length */
     uint64_t pieces, small_pieces; /* of a chunked body */
@@ -312,6 +314,31 @@ static void begin_fingerprint(struct exchange *x)
     }
 }
 
+static loss_status overloaded(struct loss_error *err)
+{
+    return loss_fail(err, LOSS_OVERLOADED, "",
+                     "too many calls are waiting; the server's options --queue-jobs and "
+                     "--queue-bytes set the limit");
+}
+
+/* Reading a large body costs more than what is to be saved by refusing it: it finds room in the queue, or is not read. */
+static loss_status keep_place(struct exchange *x, struct loss_error *err)
+{
+    const struct route *route = x->request.route;
+
+    if (route == NULL || route->body != BODY_STREAM || x->length <= LARGE_BODY) {
+        return LOSS_OK;
+    }
+    x->kept = executor_reserve(x->http->server->compute, (size_t)x->length);
+    return x->kept != 0 ? LOSS_OK : overloaded(err);
+}
+
+static void leave_place(struct exchange *x)
+{
+    executor_leave(x->http->server->compute, x->kept);
+    x->kept = 0;
+}
+
 static loss_status accept_head(struct exchange *x, struct loss_error *err)
 {
     struct request *q = &x->request;
@@ -325,6 +352,7 @@ static loss_status accept_head(struct exchange *x, struct loss_error *err)
         begin_fingerprint(x);
     }
     LOSS_TRY(q->route != NULL && q->route->begin != NULL ? q->route->begin(q, err) : LOSS_OK);
+    LOSS_TRY(keep_place(x, err));
     return body_begin(&x->body, q, x->has_length, err);
 }
 
@@ -332,6 +360,7 @@ static loss_status accept_head(struct exchange *x, struct loss_error *err)
 static void refuse(struct exchange *x)
 {
     set_problem(x);
+    leave_place(x);
     x->phase = PHASE_REFUSED;
     x->refused_at = machine_clock();
 }
@@ -476,9 +505,7 @@ static void run_steps(struct exchange *x, request_next place)
 
 static void set_overloaded(struct exchange *x)
 {
-    loss_fail(&x->error, LOSS_OVERLOADED, "",
-              "too many calls are waiting; the server's options --queue-jobs and "
-              "--queue-bytes set the limit");
+    overloaded(&x->error);
     set_problem(x);
     x->request.next = NEXT_DONE;
 }
@@ -489,9 +516,14 @@ static void pass_on(void *arg);
 static bool submit(struct exchange *x)
 {
     const struct server *server = x->http->server;
-    struct executor *e = x->request.next == NEXT_COMPUTE ? server->compute : server->store;
+    size_t used = loss_arena_used(x->request.arena);
+    executor_place kept = x->kept;
 
-    return executor_submit(e, work, pass_on, x, loss_arena_used(x->request.arena));
+    if (x->request.next == NEXT_STORE) {
+        return executor_submit(server->store, work, pass_on, x, used, 0);
+    }
+    x->kept = 0; /* before: afterwards it is another thread's */
+    return executor_submit(server->compute, work, pass_on, x, used, kept);
 }
 
 /* On an executor: run what belongs there. */
@@ -742,6 +774,7 @@ static void request_completed(void *cls, struct MHD_Connection *connection, void
         account(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     }
     (void)pace_move(x->pace, PACE_IDLE);
+    leave_place(x);
     client_of(connection)->current = NULL;
     loss_arena_free(x->request.arena);
 }

@@ -153,14 +153,15 @@ static bool start_executors(struct server *s)
     const struct conf *conf = s->conf;
 
     const struct executor_group commit = {.begin = begin_commit, .end = end_commit, .arg = s};
+    const struct executor_bounds bounds = {
+        .jobs = (size_t)conf->queue_jobs, .bytes = (size_t)conf->queue_bytes, .keep_us = conf->rate_window * 1000000};
     size_t width = registry_width(s->registries);
 
     s->metrics = metrics_new();
-    s->compute = executor_new("compute", 1, (size_t)conf->queue_jobs, (size_t)conf->queue_bytes, NULL);
-    s->store =
-        executor_new("store", width, (size_t)conf->queue_jobs, (size_t)conf->queue_bytes, width == 1 ? &commit : NULL);
+    s->compute = executor_new("compute", 1, &bounds, NULL);
+    s->store = executor_new("store", width, &bounds, width == 1 ? &commit : NULL);
     if (s->metrics == NULL || s->compute == NULL || s->store == NULL ||
-        !executor_submit(s->compute, size_team, NULL, s, 0)) {
+        !executor_submit(s->compute, size_team, NULL, s, 0, 0)) {
         log_line(LOG_ERROR, "cannot start: no memory or no threads");
         return false;
     }
@@ -296,7 +297,7 @@ static void serve(struct server *s, const sigset_t *signals)
             }
         } else {
             /* A full queue has more urgent work: next minute, then. */
-            (void)executor_submit(s->store, expire, NULL, s, 0);
+            (void)executor_submit(s->store, expire, NULL, s, 0, 0);
             next_expiry += EXPIRE_SECONDS * INT64_C(1000000);
         }
     }

@@ -20,15 +20,15 @@ PATIENCE = 120
 PROGRAM = None
 
 
-def long_call(entries, *fields):
+def long_call(entries, *fields, numbers=NUMBERS):
     """Some seconds of computing over a body of a few megabytes."""
     spec = json.dumps({"losses": [{"loss": "sigmoid_cross_entropy", "labels": {"ref": "y"}, "logits": {"ref": "z"}, "losses": False}]
                                  * entries})
-    size = 4 * NUMBERS
-    tensors = {name: {"dtype": "F32", "shape": [NUMBERS], "data_offsets": [i * size, (i + 1) * size]} for i, name in enumerate("yz")}
+    size = 4 * numbers
+    tensors = {name: {"dtype": "F32", "shape": [numbers], "data_offsets": [i * size, (i + 1) * size]} for i, name in enumerate("yz")}
     header = json.dumps({**tensors, "__metadata__": {"spec": spec}}).encode()
     header += b" " * (-len(header) % 8)
-    body = struct.pack("<Q", len(header)) + header + struct.pack("<f", 0.5) * (2 * NUMBERS)
+    body = struct.pack("<Q", len(header)) + header + struct.pack("<f", 0.5) * (2 * numbers)
     return head("POST", "/v1/evaluate", "Content-Type: application/x-safetensors", f"Content-Length: {len(body)}", *fields) + body
 
 

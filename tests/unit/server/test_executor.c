@@ -8,9 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <unistd.h>
+
 #include <cmocka.h>
 
 #include <server/executor.h>
+
+#define KEEP_US INT64_C(3600000000)
 
 /* A job that says it runs, and ends when it is let. */
 struct gate {
@@ -70,14 +74,14 @@ static void numbered_job(void *arg)
 
 static void test_jobs__run_in_the_order_of_submission(void **state)
 {
-    struct executor *e = executor_new("test", 1, 64, 1000, NULL);
+    struct executor *e = executor_new("test", 1, &(struct executor_bounds){64, 1000, KEEP_US}, NULL);
     struct order order = {.n = 0};
     struct numbered jobs[64];
     (void)state;
     assert_non_null(e);
     for (int i = 0; i < 64; i++) {
         jobs[i] = (struct numbered){&order, i};
-        assert_true(executor_submit(e, numbered_job, NULL, &jobs[i], 1));
+        assert_true(executor_submit(e, numbered_job, NULL, &jobs[i], 1, 0));
     }
     executor_free(e);
     assert_int_equal(order.n, 64);
@@ -88,17 +92,17 @@ static void test_jobs__run_in_the_order_of_submission(void **state)
 
 static void test_a_full_queue__refuses(void **state)
 {
-    struct executor *e = executor_new("test", 1, 2, 1000, NULL);
+    struct executor *e = executor_new("test", 1, &(struct executor_bounds){2, 1000, KEEP_US}, NULL);
     struct order order = {.n = 0};
     struct numbered job = {&order, 7};
     struct gate gate;
     (void)state;
     gate_init(&gate);
-    assert_true(executor_submit(e, gate_job, NULL, &gate, 0));
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 0, 0));
     gate_await(&gate); /* runs: no longer waits */
-    assert_true(executor_submit(e, numbered_job, NULL, &job, 0));
-    assert_true(executor_submit(e, numbered_job, NULL, &job, 0));
-    assert_false(executor_submit(e, numbered_job, NULL, &job, 0));
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 0, 0));
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 0, 0));
+    assert_false(executor_submit(e, numbered_job, NULL, &job, 0, 0));
     assert_int_equal(executor_length(e), 3);
     gate_open(&gate);
     executor_free(e);
@@ -107,17 +111,17 @@ static void test_a_full_queue__refuses(void **state)
 
 static void test_bytes__are_bounded_together(void **state)
 {
-    struct executor *e = executor_new("test", 1, 10, 100, NULL);
+    struct executor *e = executor_new("test", 1, &(struct executor_bounds){10, 100, KEEP_US}, NULL);
     struct order order = {.n = 0};
     struct numbered job = {&order, 7};
     struct gate gate;
     (void)state;
     gate_init(&gate);
-    assert_true(executor_submit(e, gate_job, NULL, &gate, 40));
-    assert_true(executor_submit(e, numbered_job, NULL, &job, 60));
-    assert_false(executor_submit(e, numbered_job, NULL, &job, 1));
-    assert_false(executor_submit(e, numbered_job, NULL, &job, SIZE_MAX));
-    assert_true(executor_submit(e, numbered_job, NULL, &job, 0));
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 40, 0));
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 60, 0));
+    assert_false(executor_submit(e, numbered_job, NULL, &job, 1, 0));
+    assert_false(executor_submit(e, numbered_job, NULL, &job, SIZE_MAX, 0));
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 0, 0));
     gate_open(&gate);
     executor_free(e);
     assert_int_equal(order.n, 2);
@@ -125,14 +129,60 @@ static void test_bytes__are_bounded_together(void **state)
 
 static void test_a_job_beyond_the_bound__runs_alone(void **state)
 {
-    struct executor *e = executor_new("test", 1, 10, 100, NULL);
+    struct executor *e = executor_new("test", 1, &(struct executor_bounds){10, 100, KEEP_US}, NULL);
     struct gate gate;
     (void)state;
     gate_init(&gate);
-    assert_true(executor_submit(e, gate_job, NULL, &gate, 1000));
-    assert_false(executor_submit(e, gate_job, NULL, &gate, 1));
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 1000, 0));
+    assert_false(executor_submit(e, gate_job, NULL, &gate, 1, 0));
     gate_open(&gate);
     executor_free(e);
+}
+
+static void test_a_place_that_is_kept__is_free_for_its_job_alone(void **state)
+{
+    struct executor *e = executor_new("test", 1, &(struct executor_bounds){2, 100, KEEP_US}, NULL);
+    struct order order = {.n = 0};
+    struct numbered job = {&order, 7};
+    struct gate gate;
+    (void)state;
+    gate_init(&gate);
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 40, 0));
+    gate_await(&gate);
+    executor_place one = executor_reserve(e, 1), other = executor_reserve(e, 1);
+    assert_int_not_equal(one, 0);
+    assert_int_not_equal(other, 0);
+    assert_int_equal(executor_reserve(e, 1), 0);
+    assert_false(executor_submit(e, numbered_job, NULL, &job, 1, 0));
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 1, one));
+    assert_int_equal(executor_reserve(e, 1), 0); /* the job has it now */
+    executor_leave(e, other);
+    executor_leave(e, 0);
+    assert_int_equal(executor_reserve(e, 100), 0); /* there is no room for so many bytes */
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 1, 0));
+    assert_int_equal(executor_reserve(e, 1), 0);
+    gate_open(&gate);
+    executor_free(e);
+    assert_int_equal(order.n, 2);
+}
+
+static void test_a_place_that_is_kept_long__is_anybodys(void **state)
+{
+    struct executor *e = executor_new("test", 1, &(struct executor_bounds){1, 100, 10000}, NULL);
+    struct order order = {.n = 0};
+    struct numbered job = {&order, 7};
+    (void)state;
+    executor_place old = executor_reserve(e, 1);
+    assert_int_not_equal(old, 0);
+    while (!executor_submit(e, numbered_job, NULL, &job, 1, 0)) {
+        usleep(1000);
+    }
+    executor_leave(e, old); /* changes nothing */
+    while (!executor_submit(e, numbered_job, NULL, &job, 1, old)) {
+        usleep(1000); /* as one without a place: the first may still wait */
+    }
+    executor_free(e);
+    assert_int_equal(order.n, 2);
 }
 
 static void begin_group(void *order)
@@ -156,15 +206,15 @@ static void test_what_waits__goes_together_and_is_done_after_the_end(void **stat
     static const int wanted[] = {-1, -2, -1, 1, 2, -2, 101, 102};
     struct order order = {.n = 0};
     const struct executor_group group = {begin_group, end_group, &order};
-    struct executor *e = executor_new("test", 1, 10, 100, &group);
+    struct executor *e = executor_new("test", 1, &(struct executor_bounds){10, 100, KEEP_US}, &group);
     struct numbered jobs[] = {{&order, 1}, {&order, 2}};
     struct gate gate;
     (void)state;
     gate_init(&gate);
-    assert_true(executor_submit(e, gate_job, NULL, &gate, 0)); /* a group of its own */
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 0, 0)); /* a group of its own */
     gate_await(&gate);
     for (int i = 0; i < 2; i++) {
-        assert_true(executor_submit(e, numbered_job, done_job, &jobs[i], 0));
+        assert_true(executor_submit(e, numbered_job, done_job, &jobs[i], 0, 0));
     }
     gate_open(&gate);
     executor_free(e);
@@ -175,13 +225,13 @@ static void test_what_waits__goes_together_and_is_done_after_the_end(void **stat
 static void test_several_threads__wait_at_once(void **state)
 {
     enum { THREADS = 3 };
-    struct executor *e = executor_new("test", THREADS, 10, 100, NULL);
+    struct executor *e = executor_new("test", THREADS, &(struct executor_bounds){10, 100, KEEP_US}, NULL);
     struct gate gates[THREADS];
     (void)state;
     assert_non_null(e);
     for (int i = 0; i < THREADS; i++) {
         gate_init(&gates[i]);
-        assert_true(executor_submit(e, gate_job, NULL, &gates[i], 0));
+        assert_true(executor_submit(e, gate_job, NULL, &gates[i], 0, 0));
     }
     for (int i = 0; i < THREADS; i++) {
         gate_await(&gates[i]); /* all run, and none has ended */
@@ -198,6 +248,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jobs__run_in_the_order_of_submission),
         cmocka_unit_test(test_a_full_queue__refuses),
+        cmocka_unit_test(test_a_place_that_is_kept__is_free_for_its_job_alone),
+        cmocka_unit_test(test_a_place_that_is_kept_long__is_anybodys),
         cmocka_unit_test(test_bytes__are_bounded_together),
         cmocka_unit_test(test_a_job_beyond_the_bound__runs_alone),
         cmocka_unit_test(test_what_waits__goes_together_and_is_done_after_the_end),

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A full queue: refused at once with a hint when to come back, by the head where that will do; small calls go on.
+
+test_overload.py LOSSD.
+"""
+
+import sys
+import time
+import unittest
+
+from lossd_server import lossd
+from test_cancel import ENTRIES, PATIENCE, long_call
+from wire import Wire, head, post
+
+MSE = "/v1/losses/mean_squared_error"
+SMALL = post(MSE, b'{"labels": [1, 2, 4], "predictions": [2, 2, 2]}')
+QUEUED = post(MSE, b'{"labels": [%s], "predictions": [%s], "losses": false}' % ((b",".join([b"1"] * 40_000),) * 2))
+QUEUE = 2
+ENDLESS = 5_000_000  # numbers: computed until its client leaves
+PROGRAM = None
+
+
+class Overload(unittest.TestCase):
+    def setUp(self):
+        self.server = lossd(PROGRAM, "--queue-jobs", str(QUEUE), "--threads", "1", "--http-threads", "2", "--rate-window", "10m")
+        self.url, self.process = self.server.__enter__()
+        self.wires = []
+
+    def tearDown(self):
+        for wire in self.wires:
+            wire.close()
+        self.server.__exit__(None, None, None)
+
+    def wire(self):
+        self.wires.append(Wire(self.url, timeout=PATIENCE))
+        return self.wires[-1]
+
+    def metric(self, name):
+        text = self.wire().ask(head("GET", "/metrics"), "GET").body.decode()
+        self.wires.pop().close()
+        return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name + " ")), 0.0)
+
+    def wait_for(self, true):
+        deadline = time.monotonic() + PATIENCE
+        while not true():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.005)
+
+    def length(self):
+        return self.metric('lossd_queue_length{queue="compute"}')
+
+    def fill(self, waiting):
+        """One call that is being computed, and so many more that wait."""
+        wires = [self.wire() for _ in range(1 + waiting)]
+        for n, wire in enumerate(wires, 1):
+            wire.send(long_call(ENTRIES, numbers=ENDLESS) if n == 1 else long_call(1))
+            self.wait_for(lambda n=n: self.length() == n)
+        return wires
+
+    def check_refused(self, answer):
+        self.assertEqual(answer.status, 503, answer.body[:300])
+        self.assertEqual(answer.headers["Retry-After"], "1")
+        document = answer.document()
+        self.assertIn("--queue-jobs", document.get("detail", document.get("error")))
+        self.assertEqual(document.get("code", "overloaded"), "overloaded")
+
+    def check_refused_by_the_head(self):
+        """Large calls: no byte of their bodies is sent."""
+        for target, media in ((MSE, "application/json"), ("/v2/models/huber_loss/infer", "application/json"),
+                              ("/v1/evaluate", "application/x-safetensors")):
+            answer = self.wire().ask(head("POST", target, f"Content-Type: {media}", "Content-Length: 5000000"))
+            self.check_refused(answer)
+            self.assertEqual(answer.headers["Connection"].lower(), "close")
+
+    def check_answered(self, *wires):
+        for wire in wires:
+            self.assertEqual(wire.receive().status, 200)
+
+    def test_a_full_queue(self):
+        busy, *waiting = self.fill(QUEUE)
+        self.check_refused_by_the_head()
+        wire = self.wire()
+        self.check_refused(wire.ask(QUEUED))  # only its body shows that it is for the queue
+        self.assertEqual(wire.ask(SMALL).status, 200)
+        self.assertEqual(self.length(), 1 + QUEUE)
+        busy.close()
+        self.check_answered(*waiting)
+        self.assertEqual(wire.ask(QUEUED).status, 200)
+        self.assertEqual(wire.ask(long_call(1)).status, 200)
+
+    def test_what_was_let_in_finds_room(self):
+        """The body of a large call is on its way when the queue fills: its reading was not in vain."""
+        data = long_call(1)
+        wire = self.wire()
+        wire.send(data[: len(data) // 2])
+        self.wait_for(lambda: self.metric("lossd_requests_in_flight") == 2)
+        busy, *waiting = self.fill(QUEUE - 1)
+        self.check_refused_by_the_head()
+        wire.send(data[len(data) // 2 :])
+        self.wait_for(lambda: self.length() == 1 + QUEUE)
+        busy.close()
+        self.check_answered(*waiting, wire)
+
+    def test_what_comes_to_nothing_leaves_its_place(self):
+        """A large call whose client leaves in the middle, and one that is wrong in the middle, as often as there are places."""
+        data = long_call(1)
+        before = self.metric("lossd_requests_in_flight")
+        for _ in range(QUEUE):
+            wire = self.wire()
+            wire.send(data[: len(data) // 2])
+            wire.close()
+            wrong = self.wire()
+            self.assertEqual(wrong.ask(head("POST", MSE, "Content-Type: application/json", "Content-Length: 5000000") + b"}").status, 400)
+            self.wait_for(lambda: self.metric("lossd_requests_in_flight") == before)
+        busy, *waiting = self.fill(QUEUE)
+        busy.close()
+        self.check_answered(*waiting)
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main()
