@@ -57,7 +57,7 @@ loss_status oip_infer_begin(struct request *q, struct loss_error *err)
     memset(c, 0, sizeof *c);
     LOSS_TRY(find_model(q, &options.alias, err));
     options.desc = q->loss;
-    options.json_size = request_header(q, OIP_LENGTH_HEADER);
+    options.json_size = request_list(q, OIP_LENGTH_HEADER); /* given twice it is no number */
     q->state = c;
     return oip_decoder_new(q->arena, &options, &c->decoder, err);
 }

@@ -354,9 +354,12 @@ class Protocol(unittest.TestCase):
 
     def test_a_header_that_is_no_length_is_refused(self):
         request = {"inputs": [binary("labels", "FP32", [1], 4), binary("predictions", "FP32", [1], 4)]}
-        for length in ("x", "-1", "+5", "1.5", "0x10", "1e2", "9223372036854775808", "18446744073709551616", "9" * 400, "100 1", "99999"):
+        for length in ("", "x", "-1", "+5", "1.5", "0x10", "1e2", "9223372036854775808", "18446744073709551616", "9" * 400, "100 1", "99999"):
             answer = self.post("/v2/models/mse/infer", request, bytes(8), length=length)
             self.refused(answer, 400, LENGTH)
+        length = len(json.dumps(request).encode())
+        answer = self.post("/v2/models/mse/infer", request, bytes(8), f"{LENGTH}: {length}", length=length)
+        self.refused(answer, 400, LENGTH)
 
     def test_a_header_that_cuts_the_json_is_refused(self):
         request = {"inputs": [binary("labels", "FP32", [1], 4), binary("predictions", "FP32", [1], 4)]}
