@@ -10,6 +10,7 @@
  * with labels as its first input, predictions or logits as its second, k[i] its parameter i, and `wide` true for
  * float64. The loops for loss alone and for each choice of gradients are made from that; derivatives nobody asked for
  * are not computed. A loss of three numbers is made alike by LOSS__ELEMENTWISE_OF_THREE, from a function of them.
+ * What parameters alone decide is worked out before the loop by a function that adds it to k (LOSS__ELEMENTWISE_PREPARED).
  */
 #ifndef LOSS__ELEMENTWISE_H
 #define LOSS__ELEMENTWISE_H
@@ -25,7 +26,18 @@ struct point3 {
     double loss, d[3];
 };
 
+/* Numbers that losses make of their parameters, behind them in k. */
+#define ELEMENTWISE_DERIVED 4
+
+VM_INLINE void elementwise_unprepared(double *k)
+{
+    (void)k;
+}
+
 #define LOSS__ELEMENTWISE_LOOPS(T, dtype, formula, wide)                                                               \
+    LOSS__ELEMENTWISE_PREPARED_LOOPS(T, dtype, formula, elementwise_unprepared, wide)
+
+#define LOSS__ELEMENTWISE_PREPARED_LOOPS(T, dtype, formula, prepare, wide)                                             \
     VM_INLINE void dtype##_loop(size_t n, const T *restrict y, const T *restrict p, const double *restrict g,          \
                                 const double *k, double *restrict loss, T *restrict gp, T *restrict gy, bool dp,       \
                                 bool dy, bool alike)                                                                   \
@@ -44,10 +56,11 @@ struct point3 {
     }                                                                                                                  \
     static void dtype(const struct loss__block *b)                                                                     \
     {                                                                                                                  \
-        double k[LOSS_MAX_PARAMS];                                                                                     \
+        double k[LOSS_MAX_PARAMS + ELEMENTWISE_DERIVED];                                                               \
         for (int i = 0; i < LOSS_MAX_PARAMS; i++) {                                                                    \
             k[i] = b->param[i].number;                                                                                 \
         }                                                                                                              \
+        prepare(k);                                                                                                    \
         const T *y = b->in[0], *p = b->in[1];                                                                          \
         T *gy = b->grad[0], *gp = b->grad[1];                                                                          \
         if (gp == NULL && gy == NULL) {                                                                                \
@@ -66,6 +79,11 @@ struct point3 {
 #define LOSS__ELEMENTWISE(name, point)                                                                                 \
     LOSS__ELEMENTWISE_LOOPS(float, f32, point, false)                                                                  \
     LOSS__ELEMENTWISE_LOOPS(double, f64, point, true)                                                                  \
+    LOSS__KERNELS(name) = {.f32 = f32, .f64 = f64}
+
+#define LOSS__ELEMENTWISE_PREPARED(name, point, prepare)                                                               \
+    LOSS__ELEMENTWISE_PREPARED_LOOPS(float, f32, point, prepare, false)                                                \
+    LOSS__ELEMENTWISE_PREPARED_LOOPS(double, f64, point, prepare, true)                                                \
     LOSS__KERNELS(name) = {.f32 = f32, .f64 = f64}
 
 /* The slopes that nobody asked for go where they do no harm, so that the loop has no branches. */

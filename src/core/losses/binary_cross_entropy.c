@@ -14,40 +14,61 @@
  */
 #include "elementwise.h"
 
-/* x log y, with 0 log 0 = 0. */
-VM_INLINE double times_log(double x, double log_y)
+enum { CLIPPED = LOSS_MAX_PARAMS, FLOORED, LOG_EPSILON, LOG_NOT_EPSILON };
+
+/* Conditions on parameters are made bounds here, NaN where nothing is within them, and those on numbers masks, once: of
+ * conditions that come again gcc makes jumps, and the loop is then scalar. */
+VM_INLINE void prepare(double *k)
 {
-    return VM_SELECT(x == 0.0, VM_SELECT(log_y < -DBL_MAX, 0.0, x * log_y), x * log_y);
+    double epsilon = k[0], floor = k[1];
+    k[CLIPPED] = epsilon > 0.0 ? epsilon : (double)NAN;
+    k[FLOORED] = floor < -DBL_MAX ? (double)NAN : floor;
+    k[LOG_EPSILON] = vm_log(epsilon);
+    k[LOG_NOT_EPSILON] = vm_log1p(-epsilon);
+}
+
+/* A label's share of one class, and the logarithm of what is predicted for it. */
+struct term {
+    double x, none, log; /* none: the mask of x = 0 */
+};
+
+/* x log y, with 0 log 0 = 0. */
+VM_INLINE double times_log(struct term t, double log_y)
+{
+    double product = t.x * log_y;
+    return vm_blend(t.none, VM_SELECT(log_y < -DBL_MAX, 0.0, product), product);
 }
 
 /* A term's share of dL/dp: x/y, and 0 where x is, or its logarithm is at the floor. */
-VM_INLINE double share(double x, double y, double log_y, double floor)
+VM_INLINE double share(struct term t, double y, double floored)
 {
     double none = VM_SELECT(y == y, 0.0, y);
-    return VM_SELECT(x == 0.0, none, VM_SELECT(log_y <= floor, VM_SELECT(floor < -DBL_MAX, x / y, none), x / y));
+    return vm_blend(t.none, none, VM_SELECT(t.log <= floored, none, t.x / y));
 }
 
 VM_INLINE struct point point(double y, double p, const double *k, bool wide)
 {
     (void)wide;
-    double epsilon = k[0], floor = k[1], s = k[2];
+    double floor = k[1], s = k[2];
+    double clipped = k[CLIPPED], floored = k[FLOORED], log_epsilon = k[LOG_EPSILON],
+           log_not_epsilon = k[LOG_NOT_EPSILON];
     double q = y * (1.0 - s) + 0.5 * s, not_q = (1.0 - y) * (1.0 - s) + 0.5 * s;
     /* 1 - p is clipped by itself: as 1 less the clipped p it would have lost the digits of epsilon */
-    double not_p = 1.0 - p, clips = VM_MASK(epsilon > 0.0);
-    double low = vm_blend(clips, VM_MASK(p <= epsilon), 0.0), high = vm_blend(clips, VM_MASK(not_p <= epsilon), 0.0);
-    double log_p = vm_blend(low, vm_log(epsilon), vm_blend(high, vm_log1p(-epsilon), vm_log(p)));
-    double log_not_p = vm_blend(high, vm_log(epsilon), vm_blend(low, vm_log1p(-epsilon), vm_log1p(-p)));
+    double not_p = 1.0 - p, low = VM_MASK(p <= clipped), high = VM_MASK(not_p <= clipped);
+    double log_p = vm_blend(low, log_epsilon, vm_blend(high, log_not_epsilon, vm_log(p)));
+    double log_not_p = vm_blend(high, log_epsilon, vm_blend(low, log_not_epsilon, vm_log1p(-p)));
+    struct term one = {q, VM_MASK(q == 0.0), log_p}, other = {not_q, VM_MASK(not_q == 0.0), log_not_p};
     double above = VM_SELECT(log_p < floor, floor, log_p), not_above = VM_SELECT(log_not_p < floor, floor, log_not_p);
-    double dp = share(not_q, not_p, log_not_p, floor) - share(q, p, log_p, floor);
+    double dp = share(other, not_p, floored) - share(one, p, floored);
     dp = vm_blend(low, y - y, vm_blend(high, y - y, dp));
     return (struct point){
-        .loss = -times_log(q, above) - times_log(not_q, not_above),
+        .loss = -times_log(one, above) - times_log(other, not_above),
         .dp = dp,
         .dy = (1.0 - s) * (not_above - above),
     };
 }
 
-LOSS__ELEMENTWISE(binary_cross_entropy, point);
+LOSS__ELEMENTWISE_PREPARED(binary_cross_entropy, point, prepare);
 
 LOSS__DESCRIPTOR(binary_cross_entropy) = {
     .name = "binary_cross_entropy",

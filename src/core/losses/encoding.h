@@ -28,6 +28,32 @@ VM_INLINE double encoding_shortfall(double margin, double u, double u_error, dou
     return (margin - product) - VM_SELECT(error - error == 0.0, error, 0.0);
 }
 
+/* The kernels of a loss from formula(y, z, k, encoding, wide), whose parameter 0 is LOSS__ENCODING_PARAM: a loop for each
+ * encoding, so that the choice is made once a block. */
+#define LOSS__ENCODED_LOOPS(choice, formula, encoding)                                                                 \
+    VM_INLINE struct point choice(double y, double z, const double *k, bool wide)                                      \
+    {                                                                                                                  \
+        return formula(y, z, k, encoding, wide);                                                                       \
+    }                                                                                                                  \
+    LOSS__ELEMENTWISE_LOOPS(float, choice##_f32, choice, false)                                                        \
+    LOSS__ELEMENTWISE_LOOPS(double, choice##_f64, choice, true)
+
+#define LOSS__ENCODED(name, formula)                                                                                   \
+    LOSS__ENCODED_LOOPS(zero_one, formula, ENCODING_ZERO_ONE)                                                          \
+    LOSS__ENCODED_LOOPS(plus_minus, formula, ENCODING_PLUS_MINUS)                                                      \
+    LOSS__ENCODED_LOOPS(by_itself, formula, ENCODING_AUTO)                                                             \
+    static void f32(const struct loss__block *b)                                                                       \
+    {                                                                                                                  \
+        static loss__kernel *const of[] = {zero_one_f32, plus_minus_f32, by_itself_f32};                               \
+        of[(int)b->param[0].number](b);                                                                                \
+    }                                                                                                                  \
+    static void f64(const struct loss__block *b)                                                                       \
+    {                                                                                                                  \
+        static loss__kernel *const of[] = {zero_one_f64, plus_minus_f64, by_itself_f64};                               \
+        of[(int)b->param[0].number](b);                                                                                \
+    }                                                                                                                  \
+    LOSS__KERNELS(name) = {.f32 = f32, .f64 = f64}
+
 #define LOSS__ENCODING_PARAM(standard)                                                                                 \
     {                                                                                                                  \
         .name = "label_encoding",                                                                                      \

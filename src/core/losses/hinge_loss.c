@@ -13,9 +13,10 @@
  */
 #include "losses/encoding.h"
 
-VM_INLINE struct point hinge(double y, double z, double encoding, double margin)
+VM_INLINE struct point hinge(double y, double z, const double *k, int encoding, bool wide)
 {
-    double u_error, u = encoding_sign(y, encoding, &u_error), m = encoding_shortfall(margin, u, u_error, z);
+    (void)wide;
+    double u_error, u = encoding_sign(y, encoding, &u_error), m = encoding_shortfall(k[1], u, u_error, z);
     double of_label = encoding == ENCODING_ZERO_ONE ? 2 : encoding == ENCODING_PLUS_MINUS ? 1 : 0;
     double outside = VM_SELECT(m == m, 0.0, m); /* beyond the margin: 0, but a NaN stays */
     return (struct point){
@@ -25,33 +26,7 @@ VM_INLINE struct point hinge(double y, double z, double encoding, double margin)
     };
 }
 
-/* A point for each encoding: the choice is made once a block. */
-#define HINGE_LOOPS(name, encoding)                                                                                    \
-    VM_INLINE struct point name(double y, double z, const double *k, bool wide)                                        \
-    {                                                                                                                  \
-        (void)wide;                                                                                                    \
-        return hinge(y, z, encoding, k[1]);                                                                            \
-    }                                                                                                                  \
-    LOSS__ELEMENTWISE_LOOPS(float, name##_f32, name, false)                                                            \
-    LOSS__ELEMENTWISE_LOOPS(double, name##_f64, name, true)
-
-HINGE_LOOPS(zero_one, ENCODING_ZERO_ONE)
-HINGE_LOOPS(plus_minus, ENCODING_PLUS_MINUS)
-HINGE_LOOPS(by_itself, ENCODING_AUTO)
-
-static void f32(const struct loss__block *b)
-{
-    static loss__kernel *const of[] = {zero_one_f32, plus_minus_f32, by_itself_f32};
-    of[(int)b->param[0].number](b);
-}
-
-static void f64(const struct loss__block *b)
-{
-    static loss__kernel *const of[] = {zero_one_f64, plus_minus_f64, by_itself_f64};
-    of[(int)b->param[0].number](b);
-}
-
-LOSS__KERNELS(hinge_loss) = {.f32 = f32, .f64 = f64};
+LOSS__ENCODED(hinge_loss, hinge);
 
 LOSS__DESCRIPTOR(hinge_loss) = {
     .name = "hinge_loss",

@@ -10,15 +10,16 @@
  */
 #include "losses/encoding.h"
 
-VM_INLINE struct point point(double y, double z, const double *k, bool wide)
+VM_INLINE struct point point(double y, double z, const double *k, int encoding, bool wide)
 {
-    double u_error, u = encoding_sign(y, k[0], &u_error), wrong = -((u + u_error) * z);
+    (void)k;
+    double u_error, u = encoding_sign(y, encoding, &u_error), wrong = -((u + u_error) * z);
     double not_sigma, tail, sigma = wide ? vm_sigmoid(wrong, &not_sigma) : vm_sigmoid_brief(wrong, &not_sigma, &tail);
     tail = wide ? vm_softplus_tail(vm_abs(wrong)) : tail;
     return (struct point){.loss = VM_SELECT(wrong > 0.0, wrong, 0.0) + tail, .dp = -(u + u_error) * sigma};
 }
 
-LOSS__ELEMENTWISE(soft_margin, point);
+LOSS__ENCODED(soft_margin, point);
 
 LOSS__DESCRIPTOR(soft_margin) = {
     .name = "soft_margin",
