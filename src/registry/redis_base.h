@@ -118,6 +118,11 @@ bool redis_says(const redisReply *answer, const char *word);
 int64_t redis_number(const redisReply *answer, size_t i); /* 0 where it is not one */
 loss_status redis_fail_odd(struct loss_error *err);       /* an answer that no script of ours gives */
 
+/* --- redis_keys.c --- */
+
+#define REDIS_KEYS "lossd:key:" /* begins the name of an idempotency key in Redis */
+loss_status redis_keys(struct store *store, int64_t now, registry_visit_key visit, void *arg, struct loss_error *err);
+
 /* --- redis_record.c: entries as they are kept --- */
 
 /* Of a record all but the name: a head of fixed size before it, and a tail behind its end. */

@@ -192,7 +192,7 @@ struct registry_kept_key {
 typedef loss_status (*registry_visit_key)(void *arg, const struct registry_kept_key *key, bool *more,
                                           struct loss_error *err);
 /* All keys, oldest first.
- * err  LOSS_NOT_FOUND (this store cannot list them), as registry_walk */
+ * err  LOSS_NOT_FOUND (this store cannot list them: memory), as registry_walk */
 loss_status registry_walk_keys(struct registry *r, registry_visit_key visit, void *arg, struct loss_error *err);
 
 /* What a restored registry or key does where one of its name is there. */

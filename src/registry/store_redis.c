@@ -14,7 +14,6 @@
 
 #define INDEX "lossd:registries" /* names, in byte order */
 #define ORDERS "lossd:orders"    /* how many entries were ever added */
-#define KEYS "lossd:key:"
 #define PROBE "lossd:probe"
 #define PIECE 1000    /* entries read at once where they may be read piece by piece */
 #define TOGETHER 64   /* registries asked about in one go */
@@ -56,8 +55,8 @@ static size_t *number_bases(const struct registry_add *adds, size_t n, struct lo
 
 static void push_key(struct redis_command *c, const struct registry_key *key)
 {
-    char name[sizeof KEYS + STORE_PREFIX_MAX + REGISTRY_KEY_MAX];
-    snprintf(name, sizeof name, "%s%s", KEYS, key->key);
+    char name[sizeof REDIS_KEYS + STORE_PREFIX_MAX + REGISTRY_KEY_MAX];
+    snprintf(name, sizeof name, "%s%s", REDIS_KEYS, key->key);
     redis_push_text(c, name);
 }
 
@@ -636,6 +635,7 @@ static const struct store_ops redis_ops = {
     .put = redis_put,
     .drop = redis_drop,
     .expire = redis_expire,
+    .keys = redis_keys,
 };
 
 static struct timeval timeout_of(int64_t seconds, int64_t fallback)

@@ -12,6 +12,7 @@ import unittest
 from pathlib import Path
 
 from lossd_server import lossd
+from redis_server import Redis
 from wire import Wire, head, post
 
 PROGRAM = sys.argv[1]
@@ -40,7 +41,7 @@ class Commands(unittest.TestCase):
         self.folder = Path(folder.name)
 
     def store(self, name):
-        return f"sqlite:{self.folder}/{name}.db"
+        return name if "://" in name else f"sqlite:{self.folder}/{name}.db"
 
     def run_registry(self, *words, store=None, given=None, status=0):
         command = [PROGRAM, "registry", *words] + (["--store", self.store(store)] if store else [])
@@ -109,6 +110,29 @@ class RoundTrip(Commands):
         self.assertEqual(self.everything(wire), before)
         answer = json.loads(self.add(wire, "/v1/registries/run/losses", {"loss": 1, "name": "head/x", "step": 3}))
         self.assertEqual(answer["name"], "head/x_4")  # names go on where they were
+        server.__exit__(None, None, None)
+
+    @unittest.skipUnless(shutil.which("redis-server"), "no Redis here")
+    def test_what_is_in_redis_comes_out_whole(self):
+        with tempfile.TemporaryDirectory() as folder, Redis(folder) as redis:
+            server, wire, _ = self.serve(redis.url)
+            self.fill(wire)
+            before = self.everything(wire)
+            out = self.run_registry("export", "--store", redis.url)
+            self.assertIn("empty", self.run_registry("list", "--store", redis.url))
+            self.assertIn("eval", self.run_registry("show", "whole", "--store", redis.url))
+            refused = self.run_registry("import", "--store", redis.url, given=out, status=1)
+            self.assertIn("cannot take in whole registries", refused)
+            self.assertEqual(self.everything(wire), before)
+            server.__exit__(None, None, None)
+        self.assertEqual(json.loads(out.splitlines()[-1]), end(4, 8, 7))
+        self.run_registry("import", store="a", given=out)
+        self.assertEqual(self.run_registry("export", store="a"), out)
+        server, wire, _ = self.serve("a")
+        self.assertEqual(self.everything(wire), before)
+        again = self.add(wire, "/v1/registries/run/losses", {"loss": 0.1, "name": "head/x", "step": 3}, "Idempotency-Key: 0.1")
+        self.assertEqual(json.loads(again)["name"], "head/x")  # a repeat of what Redis answered
+        self.assertEqual(self.everything(wire), before)
         server.__exit__(None, None, None)
 
     def test_named_registries_alone(self):
