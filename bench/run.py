@@ -25,7 +25,7 @@ FIGURE = re.compile(r"^(\S.*?) {2,}([-+0-9.e]+) (\S.*)$")
 FEW, FEW_LOSSES = "8192x1000", "huber_loss"  # of the kernels' cases and of the losses, in a quick run
 SECONDS = {"bench_kernels": 0.2, "bench_losses": 0.1, "losses_torch": 0.1, "losses_optax": 0.1, "bench_sum": 0.2,
            "bench_number": 0.2, "bench_json_scan": 0.1, "bench_http": 3, "bench_mixed": 3, "bench_fastapi": 3,
-           "bench_numbers": 1.5, "bench_registry": 2, "bench_redis": 1}
+           "bench_numbers": 1.5, "bench_registry": 2, "bench_redis": 1, "bench_overload": 2}
 PACKAGES = ("torch", "jax", "optax", "numpy", "orjson", "fastapi", "uvicorn")
 
 

@@ -208,6 +208,43 @@ bool executor_submit(struct executor *e, void (*work)(void *), void (*done)(void
     return taken;
 }
 
+static struct job *waiting_job(struct executor *e, size_t i)
+{
+    return &e->ring[(e->first + i) % e->most.jobs];
+}
+
+/* Take one job that nobody wants out of the ring; those behind it move up. */
+static bool take_unwanted(struct executor *e, void (*work)(void *), bool (*unwanted)(void *arg), struct job *taken)
+{
+    size_t i = 0;
+
+    pthread_mutex_lock(&e->mutex);
+    while (i < e->waiting && !(waiting_job(e, i)->work == work && unwanted(waiting_job(e, i)->arg))) {
+        i++;
+    }
+    bool found = i < e->waiting;
+    if (found) {
+        *taken = *waiting_job(e, i);
+        e->waiting--;
+        for (; i < e->waiting; i++) {
+            *waiting_job(e, i) = *waiting_job(e, i + 1);
+        }
+    }
+    pthread_mutex_unlock(&e->mutex);
+    return found;
+}
+
+void executor_sweep(struct executor *e, void (*work)(void *), bool (*unwanted)(void *arg))
+{
+    struct job job;
+
+    assert(e->group.begin == NULL);
+    while (take_unwanted(e, work, unwanted, &job)) {
+        run_jobs(e, &job, 1);
+        finish_jobs(e, &job, 1);
+    }
+}
+
 size_t executor_length(const struct executor *e)
 {
     return atomic_load(&e->length);

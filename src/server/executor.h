@@ -45,6 +45,9 @@ void executor_leave(struct executor *e, executor_place place); /* 0 is fine */
  * stopping. */
 bool executor_submit(struct executor *e, void (*work)(void *), void (*done)(void *), void *arg, size_t bytes,
                      executor_place place);
+/* Of the jobs that wait with this `work`, run those now, here, that `unwanted` says nobody waits for any more: their work is to
+ * say so. Not where there is a group. */
+void executor_sweep(struct executor *e, void (*work)(void *), bool (*unwanted)(void *arg));
 size_t executor_length(const struct executor *e); /* jobs waiting or running */
 void executor_free(struct executor *e);           /* works off what is queued, then ends; NULL is fine */
 

@@ -403,7 +403,8 @@ static enum MHD_Result take_head(struct exchange *x, const char *method, const c
     if (broken || accept_head(x, &x->error) != LOSS_OK) {
         refuse(x);
         const char *expect = request_header(q, "Expect");
-        if (broken || (x->has_body && (expect != NULL || too_much_left(x)))) {
+        bool unread = x->error.status == LOSS_OVERLOADED && x->length > LARGE_BODY;
+        if (broken || unread || (x->has_body && (expect != NULL || too_much_left(x)))) {
             return queue_reply_and_close(x);
         }
         return MHD_YES;
@@ -562,6 +563,19 @@ static void pass_on(void *arg)
     }
     MHD_resume_connection(connection);
     atomic_fetch_sub(&http->suspended, 1);
+}
+
+static bool unwanted(void *arg)
+{
+    const struct exchange *x = arg;
+    return request_cancelled((void *)(uintptr_t)&x->request);
+}
+
+/* On the pace thread: calls that wait behind others are told of their deadline when it passes, and give up their place. */
+static void end_unwanted(void *arg)
+{
+    const struct http *http = arg;
+    executor_sweep(http->server->compute, work, unwanted);
 }
 
 /* Suspended first: the executor may be done with it before submit has returned. */
@@ -824,7 +838,7 @@ struct http *http_start(struct server *server, int listen_fd)
     h->server = server;
     h->linger = linger_new();
     h->hangup = hangup_new();
-    h->pace = pace_new(server->conf, server->metrics);
+    h->pace = pace_new(server->conf, server->metrics, end_unwanted, h);
     h->handshakes = server->tls != NULL ? handshakes_new() : NULL;
     if (h->linger == NULL || h->hangup == NULL || h->pace == NULL || (server->tls != NULL && h->handshakes == NULL)) {
         goto out;

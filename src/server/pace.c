@@ -35,6 +35,8 @@ struct pace_watch {
     struct pace ring;
     size_t n, peak; /* connections, and the most of them since memory was given back */
     struct metrics *metrics;
+    void (*each_round)(void *arg);
+    void *arg;
     int64_t idle_ms, head_ms, body_ms, window_ms, rate; /* rate: bytes a second, 0: any */
     int64_t per_address;                                /* connections, 0: any number */
     pthread_t thread;
@@ -286,6 +288,7 @@ static void *run(void *arg)
         if (gone) {
             give_memory_back();
         }
+        w->each_round(w->arg);
         sleep_round();
         pthread_mutex_lock(&w->mutex);
     }
@@ -295,7 +298,7 @@ static void *run(void *arg)
 
 /* --- life --- */
 
-struct pace_watch *pace_new(const struct conf *conf, struct metrics *metrics)
+struct pace_watch *pace_new(const struct conf *conf, struct metrics *metrics, void (*each_round)(void *arg), void *arg)
 {
     struct pace_watch *w = calloc(1, sizeof *w);
 
@@ -303,6 +306,8 @@ struct pace_watch *pace_new(const struct conf *conf, struct metrics *metrics)
         return NULL;
     }
     w->metrics = metrics;
+    w->each_round = each_round;
+    w->arg = arg;
     w->idle_ms = conf->connection_timeout * 1000;
     w->head_ms = conf->head_timeout * 1000;
     w->body_ms = conf->body_timeout * 1000;

@@ -54,7 +54,9 @@ struct pace {
 struct pace_watch;
 struct metrics;
 
-struct pace_watch *pace_new(const struct conf *conf, struct metrics *metrics); /* NULL: no memory or thread */
+/* The watching thread calls each_round(arg) a few times a second while there are connections: for others who look at what is late.
+ * NULL: no memory or thread. */
+struct pace_watch *pace_new(const struct conf *conf, struct metrics *metrics, void (*each_round)(void *arg), void *arg);
 /* From accept to right before close. One too many from an address is ended at once. Any thread. */
 void pace_add(struct pace_watch *w, struct pace *p, int fd);
 void pace_remove(struct pace_watch *w, struct pace *p);

@@ -4,6 +4,7 @@
 test_overload.py LOSSD.
 """
 
+import select
 import sys
 import time
 import unittest
@@ -113,6 +114,28 @@ class Overload(unittest.TestCase):
             self.assertEqual(wrong.ask(head("POST", MSE, "Content-Type: application/json", "Content-Length: 5000000") + b"}").status, 400)
             self.wait_for(lambda: self.metric("lossd_requests_in_flight") == before)
         busy, *waiting = self.fill(QUEUE)
+        busy.close()
+        self.check_answered(*waiting)
+
+    def check_computing(self, wire):
+        self.assertEqual(select.select([wire.socket], [], [], 0)[0], [], "it was to be computed until its client leaves")
+
+    def test_a_deadline_passes_in_the_queue(self):
+        """It is told of when it passes, not when the call's turn has come."""
+        (busy,) = self.fill(0)
+        answer = self.wire().ask(long_call(1, "X-Request-Timeout-Ms: 100"))
+        self.check_computing(busy)
+        self.assertEqual((answer.status, answer.document()["code"]), (504, "deadline_exceeded"))
+        self.assertEqual(self.length(), 1)
+
+    def test_who_leaves_the_queue_leaves_room(self):
+        busy, *waiting = self.fill(QUEUE)
+        waiting.pop(0).close()
+        self.wait_for(lambda: self.length() == QUEUE)
+        waiting.append(self.wire())
+        waiting[-1].send(long_call(1))
+        self.wait_for(lambda: self.length() == 1 + QUEUE)
+        self.check_computing(busy)
         busy.close()
         self.check_answered(*waiting)
 

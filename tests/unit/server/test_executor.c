@@ -185,6 +185,46 @@ static void test_a_place_that_is_kept_long__is_anybodys(void **state)
     assert_int_equal(order.n, 2);
 }
 
+static bool is_odd(void *arg)
+{
+    const struct numbered *job = arg;
+    return job->number % 2 == 1;
+}
+
+static void done_job(void *arg)
+{
+    const struct numbered *job = arg;
+    numbered_job(&(struct numbered){job->order, 100 + job->number});
+}
+
+static void test_sweeping__ends_what_nobody_waits_for(void **state)
+{
+    static const int wanted[] = {1, 101, 3, 103, 0, 100, 2, 102, 4, 104};
+    struct executor *e = executor_new("test", 1, &(struct executor_bounds){5, 5, KEEP_US}, NULL);
+    struct order order = {.n = 0};
+    struct numbered jobs[5];
+    struct gate gate;
+    (void)state;
+    gate_init(&gate);
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 0, 0));
+    gate_await(&gate);
+    for (int i = 0; i < 5; i++) {
+        jobs[i] = (struct numbered){&order, i};
+        assert_true(executor_submit(e, numbered_job, done_job, &jobs[i], 1, 0));
+    }
+    assert_int_equal(executor_reserve(e, 2), 0);
+    executor_sweep(e, gate_job, is_odd); /* none of that kind waits */
+    assert_int_equal(order.n, 0);
+    executor_sweep(e, numbered_job, is_odd);
+    assert_int_equal(order.n, 4);
+    assert_int_equal(executor_length(e), 4);
+    assert_int_not_equal(executor_reserve(e, 2), 0); /* their bytes are free again, and their places */
+    gate_open(&gate);
+    executor_free(e);
+    assert_int_equal(order.n, sizeof wanted / sizeof *wanted);
+    assert_memory_equal(order.seen, wanted, sizeof wanted);
+}
+
 static void begin_group(void *order)
 {
     numbered_job(&(struct numbered){order, -1});
@@ -193,12 +233,6 @@ static void begin_group(void *order)
 static void end_group(void *order)
 {
     numbered_job(&(struct numbered){order, -2});
-}
-
-static void done_job(void *arg)
-{
-    const struct numbered *job = arg;
-    numbered_job(&(struct numbered){job->order, 100 + job->number});
 }
 
 static void test_what_waits__goes_together_and_is_done_after_the_end(void **state)
@@ -250,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_a_full_queue__refuses),
         cmocka_unit_test(test_a_place_that_is_kept__is_free_for_its_job_alone),
         cmocka_unit_test(test_a_place_that_is_kept_long__is_anybodys),
+        cmocka_unit_test(test_sweeping__ends_what_nobody_waits_for),
         cmocka_unit_test(test_bytes__are_bounded_together),
         cmocka_unit_test(test_a_job_beyond_the_bound__runs_alone),
         cmocka_unit_test(test_what_waits__goes_together_and_is_done_after_the_end),
