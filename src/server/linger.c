@@ -18,6 +18,8 @@
 
 #include <server/machine.h>
 
+/* Most clients read while they write, see their answer at once and close: what they had in hand need not come over. */
+#define GRACE_US 10000
 #define MOST 256 /* beyond it a socket closes at once, as it would without us */
 
 struct linger_set {
@@ -31,13 +33,13 @@ struct linger_set {
     size_t n;
     struct pollfd poll[MOST + 1]; /* [0] is `wake` */
     struct {
-        int64_t left, deadline;
+        int64_t left, from, deadline;
     } bounds[MOST + 1];
 };
 
 static void add_arrived(struct linger_set *l)
 {
-    int64_t deadline = machine_clock() + LINGER_US;
+    int64_t now = machine_clock();
 
     pthread_mutex_lock(&l->mutex);
     for (size_t i = 0; i < l->n_arrived; i++) {
@@ -46,12 +48,24 @@ static void add_arrived(struct linger_set *l)
             continue;
         }
         l->n++;
-        l->poll[l->n] = (struct pollfd){.fd = l->arrived[i], .events = POLLIN};
+        l->poll[l->n] = (struct pollfd){.fd = l->arrived[i]};
         l->bounds[l->n].left = LINGER_BYTES;
-        l->bounds[l->n].deadline = deadline;
+        l->bounds[l->n].from = now + GRACE_US;
+        l->bounds[l->n].deadline = now + LINGER_US;
     }
     l->n_arrived = 0;
     pthread_mutex_unlock(&l->mutex);
+}
+
+/* How long to sleep: no longer than a grace lasts, where somebody has one. */
+static int patience(const struct linger_set *l)
+{
+    int ms = l->n > 0 ? 100 : -1;
+
+    for (size_t i = 1; i <= l->n; i++) {
+        ms = l->poll[i].events == 0 && l->bounds[i].left > 0 ? GRACE_US / 1000 : ms;
+    }
+    return ms;
 }
 
 /* Read what there is. False: the client has closed, or its time is up. */
@@ -63,6 +77,7 @@ static bool drop_input(struct linger_set *l, size_t i, int64_t now)
     if (now >= l->bounds[i].deadline || (p->revents & (POLLERR | POLLHUP)) != 0) {
         return false;
     }
+    p->events = now >= l->bounds[i].from ? POLLIN : 0;
     while ((p->revents & POLLIN) != 0 && l->bounds[i].left > 0) {
         ssize_t n = recv(p->fd, sink, sizeof sink, MSG_DONTWAIT | MSG_TRUNC);
         if (n <= 0) {
@@ -82,7 +97,7 @@ static void *run(void *arg)
     uint64_t count;
 
     while (!atomic_load(&l->stopping)) {
-        if (poll(l->poll, l->n + 1, l->n > 0 ? 100 : -1) < 0 && errno != EINTR) {
+        if (poll(l->poll, l->n + 1, patience(l)) < 0 && errno != EINTR) {
             break;
         }
         if (l->poll[0].revents != 0 && read(l->wake, &count, sizeof count) == (ssize_t)sizeof count) {
