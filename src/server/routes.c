@@ -151,12 +151,23 @@ const struct route *routes_match(const struct request *q, bool *path_known)
     return NULL;
 }
 
+/* Does an earlier row say so of this path? /v2/models/stats fits two. */
+static bool listed_before(const struct request *q, size_t row)
+{
+    size_t i = 0;
+
+    while (i < row && !(strcmp(routes[i].method, routes[row].method) == 0 && path_fits(routes[i].path, q))) {
+        i++;
+    }
+    return i < row;
+}
+
 const char *routes_allow(const struct request *q)
 {
     const char *allow = "";
 
     for (size_t i = 0; i < n_routes && allow != NULL; i++) {
-        if (path_fits(routes[i].path, q)) {
+        if (path_fits(routes[i].path, q) && !listed_before(q, i)) {
             bool get = strcmp(routes[i].method, "GET") == 0;
             allow = loss_arena_format(q->arena, "%s%s%s, ", allow, routes[i].method, get ? ", HEAD" : "");
         }
