@@ -16,12 +16,14 @@
 
 #include "losses/softmax.h"
 
-struct term {
-    double loss, v;
+/* Classes of weights t, costs -log p, and q = 1 - p; what a rule makes of them. */
+struct terms_group {
+    double t[LABEL_GROUP], cost[LABEL_GROUP], p[LABEL_GROUP], q[LABEL_GROUP];
+    double loss[LABEL_GROUP], v[LABEL_GROUP];
 };
 
-/* Of a class of weight t, cost -log p, and q = 1 - p. k: the loss's own numbers. A class of weight 0 adds nothing. */
-typedef struct term softmax_rule(double t, double cost, double p, double q, const double *k, bool wide);
+/* Of the first n classes. k: the loss's own numbers. A class of weight 0 adds nothing. */
+typedef void softmax_rule(struct terms_group *at, size_t n, const double *k);
 
 struct terms {
     softmax_rule *rule;
@@ -32,13 +34,13 @@ struct terms {
     bool sparse;                            /* labels are class indices */
 };
 
-VM_INLINE struct term term_cross_entropy(double t, double cost, double p, double q, const double *k, bool wide)
+__attribute__((noinline, unused)) static void term_cross_entropy(struct terms_group *at, size_t n, const double *k)
 {
-    (void)p;
-    (void)q;
     (void)k;
-    (void)wide;
-    return (struct term){.loss = VM_SELECT(t == 0.0, 0.0, t * cost), .v = t};
+    for (size_t i = 0; i < n; i++) {
+        at->loss[i] = VM_SELECT(at->t[i] == 0.0, 0.0, at->t[i] * at->cost[i]);
+        at->v[i] = at->t[i];
+    }
 }
 
 VM_INLINE double terms_weight(const struct terms *terms, size_t k, bool wide)
@@ -80,6 +82,41 @@ struct terms_row {
     double loss, all; /* so far: L, and V */
 };
 
+/* What is long is compiled once a dtype, not once a use: these parameters are rare. */
+
+__attribute__((noinline, unused)) static void terms_chunk_f32(struct softmax *s, const void *z, size_t n, bool keep)
+{
+    softmax_add_chunk(s, z, n, keep, false);
+}
+
+__attribute__((noinline, unused)) static void terms_chunk_f64(struct softmax *s, const void *z, size_t n, bool keep)
+{
+    softmax_add_chunk(s, z, n, keep, true);
+}
+
+__attribute__((noinline, unused)) static void terms_end(struct softmax *s, bool wide)
+{
+    if (wide) {
+        softmax_end(s, true);
+    } else {
+        softmax_end(s, false);
+    }
+}
+
+__attribute__((noinline, unused)) static void terms_softcap(double *u, size_t n, double c)
+{
+    for (size_t i = 0; i < n; i++) {
+        u[i] = softcap(u[i], c);
+    }
+}
+
+__attribute__((noinline, unused)) static void terms_softcap_slopes(double *z, size_t n, double c)
+{
+    for (size_t i = 0; i < n; i++) {
+        z[i] = softcap_slope(z[i], c);
+    }
+}
+
 /* The logits of a chunk: doubles where they are capped. */
 VM_INLINE const void *terms_logits(struct terms_row *row, const void *z, size_t first, size_t n,
                                    const struct terms *terms, bool capped, bool wide)
@@ -89,8 +126,9 @@ VM_INLINE const void *terms_logits(struct terms_row *row, const void *z, size_t 
         return from;
     }
     for (size_t i = 0; i < n; i++) {
-        row->u[i] = softcap(kernel_load(from, i, wide), terms->softcap);
+        row->u[i] = kernel_load(from, i, wide);
     }
+    terms_softcap(row->u, n, terms->softcap);
     return row->u;
 }
 
@@ -103,9 +141,13 @@ VM_INLINE void terms_read(struct terms_row *row, const void *z, size_t c, const 
         size_t n = softmax_chunk(c, first);
         const void *from = terms_logits(row, z, first, n, terms, capped, wide);
         s->next[0] = s->next[1] = from;
-        softmax_add_chunk(s, from, n, c <= ROW_CHUNK, capped || wide);
+        if (capped || wide) {
+            terms_chunk_f64(s, from, n, c <= ROW_CHUNK);
+        } else {
+            terms_chunk_f32(s, from, n, c <= ROW_CHUNK);
+        }
     }
-    softmax_end(s, capped || wide);
+    terms_end(s, capped || wide);
 }
 
 /* The logits and exponentials of a chunk, after all were read. */
@@ -117,7 +159,11 @@ VM_INLINE const void *terms_again(struct terms_row *row, const void *z, size_t c
     }
     size_t n = softmax_chunk(c, first);
     const void *from = terms_logits(row, z, first, n, terms, capped, wide);
-    softmax_exps(&row->s, from, n, true, capped || wide);
+    if (capped || wide) {
+        softmax_exps(&row->s, from, n, true, true);
+    } else {
+        softmax_exps(&row->s, from, n, true, false);
+    }
     return from;
 }
 
@@ -177,24 +223,33 @@ VM_INLINE void terms_targets(const struct terms *terms, struct terms_labels labe
 VM_INLINE void terms_add(struct terms_row *row, const void *from, struct terms_labels labels, size_t first, size_t n,
                          const struct terms *terms, bool capped, bool wide)
 {
+    struct terms_group at;
     struct lanes loss = lanes_of(0.0), all = lanes_of(0.0);
     const double max = row->s.max, log = row->s.log, rest = row->s.rest, inverse = row->s.inverse;
     for (size_t i = 0; i < n; i += LABEL_GROUP) {
-        double t[LABEL_GROUP], z[LABEL_GROUP];
         size_t m = n - i < LABEL_GROUP ? n - i : LABEL_GROUP;
         if (terms_idle(terms, labels, first + i, m, wide)) {
             memset(row->v + i, 0, m * sizeof *row->v);
             continue;
         }
-        terms_targets(terms, labels, first + i, m, t, wide);
-        lanes_load(from, i, m, 0.0, z, capped || wide);
+        terms_targets(terms, labels, first + i, m, at.t, wide);
+        if (capped) {
+            lanes_load(from, i, m, 0.0, at.cost, true);
+        } else {
+            lanes_load(from, i, m, 0.0, at.cost, wide);
+        }
+        const double *e = row->s.e + i;
+        for (size_t k = 0; k < lanes_padded(m); k++) {
+            at.cost[k] = (max - at.cost[k]) + log;
+            at.p[k] = e[k] * inverse;
+            at.q[k] = softmax_others(rest, e[k]) * inverse;
+        }
+        terms->rule(&at, lanes_padded(m), terms->k);
+        memcpy(row->v + i, at.v, lanes_padded(m) * sizeof *at.v);
         for (size_t k = 0; k < m; k += LANES) {
             for (size_t l = 0; l < LANES; l++) {
-                double e = row->s.e[i + k + l], p = e * inverse, q = softmax_others(rest, e) * inverse;
-                struct term at = terms->rule(t[k + l], (max - z[k + l]) + log, p, q, terms->k, wide);
-                row->v[i + k + l] = at.v;
-                loss.at[l] += at.loss;
-                all.at[l] += at.v;
+                loss.at[l] += at.loss[k + l];
+                all.at[l] += at.v[k + l];
             }
         }
     }
@@ -203,16 +258,24 @@ VM_INLINE void terms_add(struct terms_row *row, const void *from, struct terms_l
 }
 
 /* dL/dz of a chunk. */
-VM_INLINE void terms_logits_gradient(const struct terms_row *row, const void *z, size_t n, double all, double g,
+VM_INLINE void terms_logits_gradient(struct terms_row *row, const void *z, size_t n, double all, double g,
                                      const struct terms *terms, void *grad, bool capped, bool wide)
 {
     const double rest = row->s.rest, inverse = row->s.inverse;
     for (size_t i = 0; i < n; i++) {
-        double slope = softmax_slope(row->v[i], all, rest, row->s.e[i]) * inverse;
-        if (capped) {
-            slope *= softcap_slope(kernel_load(z, i, wide), terms->softcap);
+        row->v[i] = softmax_slope(row->v[i], all, rest, row->s.e[i]) * inverse;
+    }
+    if (capped) {
+        for (size_t i = 0; i < n; i++) {
+            row->u[i] = kernel_load(z, i, wide);
         }
-        kernel_store(grad, i, kernel_chain(g, slope), wide);
+        terms_softcap_slopes(row->u, n, terms->softcap);
+        for (size_t i = 0; i < n; i++) {
+            row->v[i] *= row->u[i];
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        kernel_store(grad, i, kernel_chain(g, row->v[i]), wide);
     }
 }
 
@@ -222,11 +285,13 @@ VM_INLINE void terms_labels_gradient(const struct terms_row *row, const void *fr
 {
     for (size_t i = 0; i < n; i++) {
         double w = terms->keep * terms_weight(terms, first + i, wide);
-        double cost = (row->s.max - kernel_load(from, i, capped || wide)) + row->s.log;
+        double u = capped ? ((const double *)from)[i] : kernel_load(from, i, wide);
+        double cost = (row->s.max - u) + row->s.log;
         kernel_store(grad, i, kernel_chain(g, VM_SELECT(w == 0.0, 0.0, w * cost)), wide);
     }
 }
 
+/* The logits' last, for it takes the room of the capped logits. */
 VM_INLINE void terms_row_gradients(struct terms_row *row, const struct loss__block *b, size_t r, const void *z,
                                    struct terms_labels labels, double all, const struct terms *terms, bool capped,
                                    bool wide)
@@ -234,16 +299,16 @@ VM_INLINE void terms_row_gradients(struct terms_row *row, const struct loss__blo
     for (size_t first = 0; first < b->c; first += ROW_CHUNK) {
         size_t n = softmax_chunk(b->c, first), at = r * b->c + first;
         const void *from = terms_again(row, z, b->c, first, terms, capped, wide);
+        if (b->grad[0] != NULL && !terms->sparse) {
+            terms_labels_gradient(row, from, first, n, b->g[r], terms, softmax_place(b->grad[0], at, wide), capped,
+                                  wide);
+        }
         if (b->grad[1] != NULL) {
             if (b->c > ROW_CHUNK) {
                 terms_add(row, from, labels, first, n, terms, capped, wide);
             }
             terms_logits_gradient(row, softmax_from(z, first, wide), n, all, b->g[r], terms,
                                   softmax_place(b->grad[1], at, wide), capped, wide);
-        }
-        if (b->grad[0] != NULL && !terms->sparse) {
-            terms_labels_gradient(row, from, first, n, b->g[r], terms, softmax_place(b->grad[0], at, wide), capped,
-                                  wide);
         }
     }
 }
@@ -256,8 +321,9 @@ VM_INLINE void terms_clear_row(const struct loss__block *b, size_t r, bool wide)
     }
 }
 
-VM_INLINE void terms_wide(const struct loss__block *b, const struct terms *terms, bool capped, bool wide)
+VM_INLINE void terms_wide(const struct loss__block *b, const struct terms *terms, bool wide)
 {
+    const bool capped = terms->softcap != 0;
     struct terms_row row;
     for (size_t r = 0; r < b->n; r++) {
         const void *z = softmax_from(b->in[1], r * b->c, wide);
@@ -307,6 +373,7 @@ VM_INLINE double terms_target_of_lane(const struct terms_narrow *n, size_t k, si
 VM_INLINE void terms_narrow_losses(struct terms_narrow *n, size_t c, const struct terms *terms, bool wide)
 {
     const struct narrow *s = &n->s;
+    struct terms_group at;
     struct lanes loss, all = lanes_of(0.0);
     for (size_t l = 0; l < LANES; l++) {
         loss.at[l] = s->log.at[l] * 0.0;
@@ -314,13 +381,17 @@ VM_INLINE void terms_narrow_losses(struct terms_narrow *n, size_t c, const struc
     for (size_t k = 0; k < c; k++) {
         const double w = terms_weight(terms, k, wide);
         for (size_t l = 0; l < LANES; l++) {
-            double t = terms_target_of_lane(n, k, l, terms, wide) * w, e = s->e[k][l], inverse = s->inverse.at[l];
-            double cost = (s->max.at[l] - narrow_at(&s->z, k, l, wide)) + s->log.at[l];
-            double q = softmax_others(s->rest.at[l], e) * inverse;
-            struct term at = terms->rule(t, cost, e * inverse, q, terms->k, wide);
-            n->v[k][l] = at.v;
-            loss.at[l] += at.loss;
-            all.at[l] += at.v;
+            double e = s->e[k][l], inverse = s->inverse.at[l];
+            at.t[l] = terms_target_of_lane(n, k, l, terms, wide) * w;
+            at.cost[l] = (s->max.at[l] - narrow_at(&s->z, k, l, wide)) + s->log.at[l];
+            at.p[l] = e * inverse;
+            at.q[l] = softmax_others(s->rest.at[l], e) * inverse;
+        }
+        terms->rule(&at, LANES, terms->k);
+        for (size_t l = 0; l < LANES; l++) {
+            n->v[k][l] = at.v[l];
+            loss.at[l] += at.loss[l];
+            all.at[l] += at.v[l];
         }
     }
     n->loss = loss;
@@ -407,10 +478,8 @@ VM_INLINE void softmax_terms(const struct loss__block *b, const struct terms *te
 {
     if (b->c == 0) {
         memset(b->loss, 0, b->n * sizeof *b->loss);
-    } else if (terms->softcap != 0) {
-        terms_wide(b, terms, true, wide);
-    } else if (b->c > NARROW) {
-        terms_wide(b, terms, false, wide);
+    } else if (terms->softcap != 0 || b->c > NARROW) {
+        terms_wide(b, terms, wide);
     } else {
         terms_narrow(b, terms, wide);
     }
@@ -425,18 +494,22 @@ VM_INLINE void single_row(struct softmax *s, const struct loss__block *b, size_t
     void *grad = b->grad[1] == NULL ? NULL : softmax_place(b->grad[1], r * b->c, wide);
     softmax_read(s, z, NULL, (struct smoothing){0}, b->c, grad, wide);
     double at = kernel_load(z, label, wide), e = softmax_exp(at, s->base, wide), others = softmax_others(s->rest, e);
-    struct term term = terms->rule(terms_weight(terms, label, wide), (s->max - at) + s->log, e * s->inverse,
-                                   others * s->inverse, terms->k, wide);
-    double loss = term.loss + s->log * 0.0, z_slope = terms_z_loss(terms->z_loss, s->max + s->log, &loss);
+    struct terms_group term;
+    term.t[0] = terms_weight(terms, label, wide);
+    term.cost[0] = (s->max - at) + s->log;
+    term.p[0] = e * s->inverse;
+    term.q[0] = others * s->inverse;
+    terms->rule(&term, 1, terms->k);
+    double loss = term.loss[0] + s->log * 0.0, z_slope = terms_z_loss(terms->z_loss, s->max + s->log, &loss);
     b->loss[r] = loss;
     if (grad == NULL) {
         return;
     }
-    double scale = kernel_chain(b->g[r], (term.v + z_slope) * s->inverse);
+    double scale = kernel_chain(b->g[r], (term.v[0] + z_slope) * s->inverse);
     for (size_t first = 0; first < b->c; first += ROW_CHUNK) {
         softmax_write(s, z, b->c, first, softmax_chunk(b->c, first), scale, grad, wide);
     }
-    double slope = (e * z_slope - term.v * others) * s->inverse;
+    double slope = (e * z_slope - term.v[0] * others) * s->inverse;
     kernel_store(grad, label, kernel_chain(b->g[r], slope), wide);
 }
 
@@ -456,7 +529,7 @@ VM_INLINE void single_gather(const struct terms_narrow *n, struct single_lanes *
     }
 }
 
-VM_INLINE void single_gradient(struct terms_narrow *n, const struct single_lanes *at, const struct lanes *v, size_t c,
+VM_INLINE void single_gradient(struct terms_narrow *n, const struct single_lanes *at, const double *v, size_t c,
                                bool wide)
 {
     struct narrow *s = &n->s;
@@ -469,7 +542,7 @@ VM_INLINE void single_gradient(struct terms_narrow *n, const struct single_lanes
     for (size_t l = 0; l < LANES; l++) {
         if (n->index.at[l] >= 0) {
             double e = at->e.at[l];
-            double slope = (e * n->z_slope.at[l] - v->at[l] * softmax_others(s->rest.at[l], e)) * s->inverse.at[l];
+            double slope = (e * n->z_slope.at[l] - v[l] * softmax_others(s->rest.at[l], e)) * s->inverse.at[l];
             narrow_put(&s->slope, (size_t)n->index.at[l], l, kernel_chain(s->g.at[l], slope), wide);
         }
     }
@@ -479,23 +552,28 @@ VM_INLINE void single_narrow(const struct loss__block *b, const struct terms *te
 {
     struct terms_narrow n;
     struct single_lanes at;
-    struct lanes v;
+    struct terms_group term;
     for (size_t first = 0; first < b->n; first += LANES) {
         narrow_read(&n.s, b->in[1], first, b, wide);
         terms_narrow_indices(&n, first, b, true);
         single_gather(&n, &at, terms, wide);
         for (size_t l = 0; l < LANES; l++) {
-            double inverse = n.s.inverse.at[l], others = softmax_others(n.s.rest.at[l], at.e.at[l]);
-            struct term term = terms->rule(at.w.at[l], (n.s.max.at[l] - at.z.at[l]) + n.s.log.at[l],
-                                           at.e.at[l] * inverse, others * inverse, terms->k, wide);
-            n.loss.at[l] = term.loss + n.s.log.at[l] * 0.0;
-            n.all.at[l] = v.at[l] = term.v;
+            double inverse = n.s.inverse.at[l];
+            term.t[l] = at.w.at[l];
+            term.cost[l] = (n.s.max.at[l] - at.z.at[l]) + n.s.log.at[l];
+            term.p[l] = at.e.at[l] * inverse;
+            term.q[l] = softmax_others(n.s.rest.at[l], at.e.at[l]) * inverse;
+        }
+        terms->rule(&term, LANES, terms->k);
+        for (size_t l = 0; l < LANES; l++) {
+            n.loss.at[l] = term.loss[l] + n.s.log.at[l] * 0.0;
+            n.all.at[l] = term.v[l];
         }
         terms_narrow_z_loss(&n, terms->z_loss);
         terms_narrow_keep(&n, first, b);
         if (b->grad[1] != NULL) {
             narrow_upstream(&n.s, first, b);
-            single_gradient(&n, &at, &v, b->c, wide);
+            single_gradient(&n, &at, term.v, b->c, wide);
             narrow_store(&n.s.slope, b->grad[1], first, b, wide);
         }
     }
