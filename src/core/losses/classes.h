@@ -46,6 +46,23 @@ __attribute__((unused)) static bool class_factored(const struct loss_param_value
     {.name = "ignore_index", .doc = "The label of rows that are left out.", .type = LOSS_INTEGER, .optional = true},   \
         LOSS__CLASS_WEIGHTS_PARAM
 
+#define LOSS__CLASS_SMOOTHING_PARAM                                                                                    \
+    {                                                                                                                  \
+        .name = "label_smoothing", .doc = "How far labels are drawn towards the uniform distribution.",                \
+        .type = LOSS_NUMBER, .fallback = 0, .min = 0, .max = 1                                                         \
+    }
+#define LOSS__CLASS_AXIS_PARAM                                                                                         \
+    {                                                                                                                  \
+        .name = "axis", .doc = "The class axis.", .aliases = LOSS__WORDS("dim"), .type = LOSS_AXIS, .fallback = -1     \
+    }
+
+/* Labels that have no gradient: a distribution over the classes. */
+#define LOSS__CLASS_DISTRIBUTION                                                                                       \
+    {                                                                                                                  \
+        .name = "labels", .doc = "Weight of each class, usually a distribution.",                                      \
+        .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES)                                                                   \
+    }
+
 #define LOSS__CLASS_LABELS                                                                                             \
     {                                                                                                                  \
         .name = "labels", .doc = "Index of the true class.", .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES),             \

@@ -30,8 +30,7 @@ LOSS__DESCRIPTOR(softmax_cross_entropy_with_logits) = {
     .example = "{\"labels\": [[1, 0, 0], [0, 0.5, 0.5]], \"logits\": [[2, 1, 0.5], [1, 3, 2]]}",
     .aliases = (const struct loss_alias[]){{"softmax_cross_entropy_with_logits_v2", {{0}}}, {0}},
     .inputs = {LOSS__DISTRIBUTION_LABELS(LOSS__LABELS_ALIASES), LOSS__SOFTMAX_LOGITS},
-    .params =
-        {{.name = "axis", .doc = "The class axis.", .aliases = LOSS__WORDS("dim"), .type = LOSS_AXIS, .fallback = -1}},
+    .params = {LOSS__CLASS_AXIS_PARAM},
     .kind = LOSS_ROWWISE,
     .reduction = LOSS_REDUCE_NONE,
     .ulp = 2,
