@@ -14,7 +14,7 @@
 
 #include <loss/compute.h>
 
-#include "vmath.h"
+#include "vmath_ratio.h"
 
 #define REFERENCE_BITS 200
 #define SAMPLES 20000
@@ -204,6 +204,86 @@ static void test_expm1__is_close_however_small_or_large_its_argument(void **stat
     assert_close_over_exponents(expm1_function, mpfr_expm1, -1, -1074, 9, 1.2);
     assert_true(vm_expm1((double)INFINITY) == (double)INFINITY && vm_expm1(-(double)INFINITY) == -1);
     assert_true(isnan(vm_expm1((double)NAN)) && signbit(vm_expm1(-0.0)));
+}
+
+static int expm1_less_reference(mpfr_t y, const mpfr_t x, mpfr_rnd_t rounding)
+{
+    mpfr_t wide; /* of which the first 500 bits cancel */
+    mpfr_init2(wide, REFERENCE_BITS + 500);
+    mpfr_expm1(wide, x, rounding);
+    int inexact = mpfr_sub(y, wide, x, rounding);
+    mpfr_clear(wide);
+    return inexact;
+}
+
+static double expm1_less(double x)
+{
+    double less;
+    vm_expm1_less(x, &less);
+    return less;
+}
+
+static void test_expm1__less_its_argument_is_close_where_they_cancel(void **state)
+{
+    (void)state;
+    assert_close_between(expm1_less, expm1_less_reference, -0.34, 0.34, 4);
+    assert_close_over_exponents(expm1_less, expm1_less_reference, 1, -500, -2, 4);
+    assert_close_over_exponents(expm1_less, expm1_less_reference, -1, -500, -2, 4);
+    assert_close_between(expm1_less, expm1_less_reference, 0.34, 700, 12);
+    assert_true(vm_expm1_less(0.25, &(double){0}) == vm_expm1(0.25));
+    assert_true(isnan(expm1_less((double)NAN)) && expm1_less((double)INFINITY) != 0);
+}
+
+/* x log(x/y) - (x - y) against the truth. */
+static void assert_ratio_close(double x, double y, double of_log, double of_bracket)
+{
+    double bracket, log = vm_log_ratio(x, y, x - y, &bracket);
+    mpfr_t ratio;
+    mpfr_init2(ratio, REFERENCE_BITS);
+    mpfr_set_d(ratio, x, MPFR_RNDN);
+    mpfr_div_d(ratio, ratio, y, MPFR_RNDN);
+    mpfr_log(ratio, ratio, MPFR_RNDN);
+    mpfr_set(truth, ratio, MPFR_RNDN);
+    double log_error = ulp_error(log);
+    mpfr_mul_d(truth, ratio, x, MPFR_RNDN);
+    mpfr_sub_d(truth, truth, x, MPFR_RNDN);
+    mpfr_add_d(truth, truth, y, MPFR_RNDN);
+    double bracket_error = ulp_error(bracket);
+    mpfr_clear(ratio);
+    if (log_error > of_log || bracket_error > of_bracket) {
+        fail_msg("at %a and %a the logarithm is %g ulp off, the bracket %g", x, y, log_error, bracket_error);
+    }
+}
+
+static void test_log_ratio__is_close_where_its_arguments_are(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SAMPLES; i++) {
+        double y = ldexp(random_between(1, 2), (int)random_between(-450, 450));
+        double near = y * (1 + ldexp(random_between(-1, 1), (int)random_between(-40, -2)));
+        assert_ratio_close(near, y, 2.5, 9);
+        assert_ratio_close(nextafter(y, 2 * y), y, 2.5, 9);
+        assert_ratio_close(random_between(0.2, 5) * y, y, 3, 24);
+        assert_ratio_close(random_between(0, 1), random_between(0, 1), 3, 24);
+        assert_ratio_close(ldexp(random_between(1, 2), (int)random_between(-1074, 0)), random_between(0, 1), 3, 24);
+        assert_ratio_close(random_between(0, 1), ldexp(random_between(1, 2), (int)random_between(-1074, 0)), 3, 24);
+    }
+}
+
+static void test_log_ratio__knows_its_borders(void **state)
+{
+    (void)state;
+    const double inf = (double)INFINITY, nan = (double)NAN;
+    double bracket;
+    assert_true(vm_log_ratio(0, 0.5, -0.5, &bracket) == -inf && bracket == 0.5);
+    assert_true(vm_log_ratio(0, 0, 0, &bracket) == -inf && bracket == 0);
+    assert_true(vm_log_ratio(0, -0.5, 0.5, &bracket) == -inf && bracket == -0.5);
+    assert_true(vm_log_ratio(0.5, 0, 0.5, &bracket) == inf && bracket == inf);
+    assert_true(vm_log_ratio(0.5, 0.5, 0, &bracket) == 0 && bracket == 0);
+    const double bad[][2] = {{-0.5, 0.5}, {0.5, -0.5}, {-0.5, -0.5}, {nan, 0.5}, {0.5, nan}, {0, nan}, {nan, nan}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_true(isnan(vm_log_ratio(bad[i][0], bad[i][1], bad[i][0] - bad[i][1], &bracket)) && isnan(bracket));
+    }
 }
 
 static void test_pow__is_one_for_exponent_zero_and_close_elsewhere(void **state)
@@ -483,6 +563,9 @@ int main(void)
         cmocka_unit_test(test_exp__keeps_what_rounding_took_from_the_argument),
         cmocka_unit_test(test_exp__ignores_the_rest_of_what_is_not_finite),
         cmocka_unit_test(test_expm1__is_close_however_small_or_large_its_argument),
+        cmocka_unit_test(test_expm1__less_its_argument_is_close_where_they_cancel),
+        cmocka_unit_test(test_log_ratio__is_close_where_its_arguments_are),
+        cmocka_unit_test(test_log_ratio__knows_its_borders),
         cmocka_unit_test(test_pow__is_one_for_exponent_zero_and_close_elsewhere),
         cmocka_unit_test(test_log__is_close_over_all_positive_doubles),
         cmocka_unit_test(test_log1p__is_close_however_small_or_large_its_argument),
