@@ -434,14 +434,19 @@ static inline const char *scan_short(const char *p, struct short_decimal *d)
     return p;
 }
 
+/* Out of line, for the few doubles of which it must be asked. They are 0 or at least 1e-18: far from subnormal floats. */
+__attribute__((noinline, cold)) static bool short_misleads(uint64_t bits, uint64_t digits, unsigned places)
+{
+    return (bits & FLOAT_HALF) != 0 || (is_half_midpoint(bits) && !is_short_text(digits, places));
+}
+
 /* The nearest double; *tie: it may be half-way between two narrower numbers. */
 static inline double short_to_f64(struct short_decimal d, bool *tie)
 {
     /* Clinger's exact division is no faster, and half of 16 digits are too many for it: a bad branch */
     int biased; /* far from its bounds: the value is 0 or from 1e-18 to 1e16 */
     uint64_t bits = LIKELY(d.digits != 0) ? nearest_bits(d.digits, -(int)d.places, &biased) : 0;
-    /* v is 0 or at least 1e-18: far from subnormal floats */
-    *tie = ((bits & FLOAT_MASK) == FLOAT_HALF) | (is_half_midpoint(bits) & !is_short_text(d.digits, d.places));
+    *tie = UNLIKELY((bits & (FLOAT_HALF - 1)) == 0) && short_misleads(bits, d.digits, d.places);
     return double_of(bits | (uint64_t)d.negative << 63);
 }
 
