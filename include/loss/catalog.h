@@ -117,6 +117,8 @@ struct loss_alias {
     struct loss_preset presets[3];
 };
 
+struct loss_param_value;
+
 struct loss_desc {
     const char *name;
     const char *summary;              /* one sentence */
@@ -128,6 +130,9 @@ struct loss_desc {
     const struct loss_alias *aliases; /* or NULL */
     struct loss_input inputs[LOSS_MAX_INPUTS + 1];
     struct loss_param params[LOSS_MAX_PARAMS + 1];
+    /* What is wrong with values that are each in range but do not go together, as words that follow the name of parameter
+     * *which; NULL: nothing. NULL itself where all go together. */
+    const char *(*conflict)(const struct loss_param_value *param, int *which);
     loss_kind kind;
     loss_pairs pairs;
     int rank;                 /* of the main input; 0: any that the kind allows */

@@ -86,6 +86,18 @@ static loss_status check_presence(struct binding *b)
     return LOSS_OK;
 }
 
+static loss_status check_conflict(struct binding *b)
+{
+    int which = 0;
+    const char *wrong = b->desc->conflict == NULL ? NULL : b->desc->conflict(b->call->param, &which);
+    if (wrong == NULL) {
+        return LOSS_OK;
+    }
+    char pointer[POINTER_TEXT];
+    snprintf(pointer, sizeof pointer, "/%s", b->desc->params[which].name);
+    return loss_fail(b->err, LOSS_INVALID_PARAMETER, pointer, "%s %s", b->desc->params[which].name, wrong);
+}
+
 static loss_status check_gradients(const struct binding *b)
 {
     for (int i = 0; i < LOSS_MAX_INPUTS && b->desc->inputs[i].name != NULL; i++) {
@@ -613,6 +625,7 @@ loss_status loss__bind(struct loss__plan *plan, const struct loss_call *call, co
     *plan = (struct loss__plan){.call = call, .kernels = kernels};
     struct binding b = {.plan = plan, .call = call, .desc = call->desc, .arena = arena, .err = err};
     LOSS_TRY(check_presence(&b));
+    LOSS_TRY(check_conflict(&b));
     LOSS_TRY(check_gradients(&b));
     take_inputs(&b);
     LOSS_TRY(cut(&b));
