@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""run.py [--skip-unknown] LOSSD CASES.jsonl...: every golden case against a server of its own. The last line is
-"N passed, N failed". With --skip-unknown, cases of losses and parameters that the server does not list are counted, and
-told, instead: for a catalogue that is still being filled.
+"""run.py LOSSD CASES.jsonl...: every golden case against a server of its own. The last line is "N passed, N failed".
 
 The cases are described in ../shared/golden/README.md. The project's own (own.jsonl, made by make_own.py) may also have
 
@@ -10,7 +8,6 @@ The cases are described in ../shared/golden/README.md. The project's own (own.js
   text    pieces that the answer's text must hold, one after the other: how a number is printed matters there
 """
 
-import collections
 import http.client
 import json
 import math
@@ -23,10 +20,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support
 from lossd_server import lossd  # noqa: E402
 
 TOLERANCE = {"float32": (2.4e-7, 1e-37), "float64": (1e-14, 1e-300)}
-
-# What losses of the first wave learn in the second.
-PARAMETERS_TO_COME = set()
-
 
 # Cases that contradict the contract: what stands there counts, and why is in docs/decisions/0013.
 OVERRULED = {
@@ -197,42 +190,12 @@ def run(connection, case, body):
     check(case, response.status, response.headers, text)
 
 
-def catalogue_of(connection):
-    """What the server has: every name and alias of a loss, with the names of its parameters."""
-    connection.request("GET", "/v1/losses")
-    entries = json.loads(connection.getresponse().read())["losses"]
-    return {name: {parameter["name"] for parameter in entry["parameters"]}
-            for entry in entries for name in [entry["name"], *entry.get("aliases", [])]}
-
-
-def what_is_unknown(case, known):
-    """The loss, or a parameter of it, that the server does not have yet; None: it has all."""
-    if case["loss"] not in known:
-        return case["loss"]
-    for name in case["request"]:
-        if name in PARAMETERS_TO_COME and name not in known[case["loss"]]:
-            return f"{case['loss']}.{name}"
-    return None
-
-
-def tell_skipped(skipped):
-    if skipped:
-        missing = ", ".join(f"{name} ({n})" for name, n in sorted(skipped.items()))
-        print(f"{sum(skipped.values())} skipped, for what is not in the catalogue: {missing}")
-
-
-def main(program, paths, skip_unknown):
+def main(program, paths):
     passed = failed = 0
-    skipped = collections.Counter()
     with lossd(program) as (url, _):
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
-        known = catalogue_of(connection) if skip_unknown else None
         for path in paths:
             for case, body in read_cases(path):
-                unknown = None if known is None else what_is_unknown(case, known)
-                if unknown is not None:
-                    skipped[unknown] += 1
-                    continue
                 try:
                     run(connection, case, body)
                     passed += 1
@@ -243,18 +206,16 @@ def main(program, paths, skip_unknown):
                     failed += 1
                     print(f"{case['id']}: {type(reason).__name__}: {reason}")
                     connection.close()
-    tell_skipped(skipped)
     print(f"{passed} passed, {failed} failed")
     return 0 if failed == 0 and passed > 0 else 1
 
 
 if __name__ == "__main__":
-    skip = sys.argv[1:2] == ["--skip-unknown"]
-    arguments = sys.argv[2 if skip else 1:]
+    arguments = sys.argv[1:]
     if len(arguments) < 2:
         sys.exit(__doc__)
     missing = [path for path in arguments[1:] if not pathlib.Path(path).exists()]
     if missing:
         print(f"skipped: there is no {missing[0]}")
         sys.exit(77)
-    sys.exit(main(arguments[0], arguments[1:], skip))
+    sys.exit(main(arguments[0], arguments[1:]))
