@@ -14,9 +14,9 @@
 #include <files/npy_writer.h>
 #include <files/tensor_file.h>
 #include <loss/loss.h>
-#include <server/call.h>
-#include <server/call_text.h>
-#include <server/json.h>
+#include <server/formats/call.h>
+#include <server/formats/call_text.h>
+#include <server/formats/json.h>
 
 #include "commands.h"
 #include "pieces.h"

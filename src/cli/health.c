@@ -14,7 +14,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <server/tls.h>
+#include <server/http/tls.h>
 
 #include "commands.h"
 

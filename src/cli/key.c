@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <server/keyfile.h>
+#include <server/access/keyfile.h>
 #include <text/hex.h>
 
 #include "commands.h"

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include <loss/loss.h>
-#include <server/catalog_json.h>
+#include <server/routes/catalog_json.h>
 #include <text/json_write.h>
 
 #include "commands.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include <loss/arena.h>
-#include <server/openapi.h>
+#include <server/routes/openapi.h>
 
 #include "commands.h"
 

@@ -12,7 +12,7 @@
 
 #include <registry/registry.h>
 #include <server/conf.h>
-#include <server/registry_routes.h>
+#include <server/routes/registry_routes.h>
 #include <text/time_text.h>
 
 #include "commands.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include <loss/catalog.h>
-#include <server/json.h>
+#include <server/formats/json.h>
 #include <text/hex.h>
 #include <text/time_text.h>
 

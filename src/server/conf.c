@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include <loss/catalog.h>
-#include <server/cors.h>
+#include <server/http/cors.h>
 #include <server/machine.h>
 
 typedef enum { OPTION_TEXT, OPTION_WORD, OPTION_COUNT, OPTION_BYTES, OPTION_SECONDS } option_type;

@@ -13,9 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <server/auth.h>
+#include <server/access/auth.h>
 
-#include <server/keyfile.h>
+#include <server/access/keyfile.h>
 #include <text/hex.h>
 
 #define LINE_MAX_BYTES 2048

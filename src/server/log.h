@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include <loss/error.h>
-#include <server/http.h>
+#include <server/http/http.h>
 
 typedef enum { LOG_ERROR, LOG_WARNING, LOG_INFO } log_level;
 

@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 #include <loss/loss.h>
-#include <server/auth.h>
-#include <server/routes.h>
+#include <server/access/auth.h>
+#include <server/http/tls.h>
+#include <server/routes/routes.h>
 #include <server/server.h>
-#include <server/tls.h>
 
 /* Every status there can be; of equal ones only the first is used. 499: the client left. */
 static const int statuses[] = {200, 201, 204, 499,

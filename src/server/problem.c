@@ -2,13 +2,13 @@
  *
  * problem.c - failures as problem documents (RFC 9457), or in the form of the protocol that was spoken.
  */
-#include <server/http.h>
+#include <server/http/http.h>
 
 #include <stdio.h>
 #include <string.h>
 
-#include <server/routes.h>
-#include <server/uri.h>
+#include <server/http/uri.h>
+#include <server/routes/routes.h>
 #include <text/json_write.h>
 
 /* A member whose text quotes the client, cut at some byte: what is no UTF-8 then is shown as question marks. */

@@ -14,12 +14,12 @@
 #include <unistd.h>
 
 #include <loss/compute.h>
-#include <server/auth.h>
-#include <server/http.h>
-#include <server/listen.h>
+#include <server/access/auth.h>
+#include <server/http/http.h>
+#include <server/http/listen.h>
+#include <server/http/tls.h>
 #include <server/log.h>
 #include <server/machine.h>
-#include <server/tls.h>
 
 #define EXPIRE_SECONDS 60
 #define DRAIN_POLL_MS 10

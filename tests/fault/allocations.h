@@ -4,7 +4,7 @@
  *
  * The linker sends every malloc, calloc, realloc, aligned_alloc, strdup and free of the objects and static libraries of
  * a test through here (CMakeLists.txt). A shared library is reached where it takes allocation functions from us: jansson
- * by src/server/json.c, SQLite by allocations_take_sqlite.
+ * by src/server/formats/json.c, SQLite by allocations_take_sqlite.
  */
 #ifndef FAULT_ALLOCATIONS_H
 #define FAULT_ALLOCATIONS_H

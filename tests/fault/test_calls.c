@@ -13,10 +13,10 @@
 
 #include <cmocka.h>
 
-#include <server/catalog_json.h>
-#include <server/content.h>
-#include <server/json.h>
-#include <server/openapi.h>
+#include <server/coding/content.h>
+#include <server/formats/json.h>
+#include <server/routes/catalog_json.h>
+#include <server/routes/openapi.h>
 
 #include "allocations.h"
 

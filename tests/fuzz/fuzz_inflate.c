@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <server/content.h>
+#include <server/coding/content.h>
 
 #include "fuzz/replay.h"
 

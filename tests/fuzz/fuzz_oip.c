@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include <loss/loss.h>
-#include <server/oip.h>
+#include <server/formats/oip.h>
 
 #include "fuzz/replay.h"
 

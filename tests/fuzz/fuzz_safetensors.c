@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include <loss/loss.h>
-#include <server/safetensors_body.h>
+#include <server/formats/safetensors_body.h>
 
 #include "fuzz/replay.h"
 
@@ -63,7 +63,8 @@ struct outcome {
 };
 
 /* Each piece in a block of its own: a sanitizer shall see the first read too many. */
-static loss_status feed(struct safetensors_decoder *d, const char *bytes, size_t n, size_t piece, struct loss_error *err)
+static loss_status feed(struct safetensors_decoder *d, const char *bytes, size_t n, size_t piece,
+                        struct loss_error *err)
 {
     loss_status status = LOSS_OK;
 

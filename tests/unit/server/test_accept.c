@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include <server/accept.h>
+#include <server/http/accept.h>
 
 static void test_accept__weighs_json(void **state)
 {

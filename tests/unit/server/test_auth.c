@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-#include <server/auth.h>
+#include <server/access/auth.h>
 #include <server/log.h>
-#include <server/routes.h>
+#include <server/routes/routes.h>
 #include <text/hex.h>
 
 #define SECOND INT64_C(1000000000)

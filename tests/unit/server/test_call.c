@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include <server/call.h>
+#include <server/formats/call.h>
 
 static double numbers[] = {1, 2};
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include <server/content.h>
+#include <server/coding/content.h>
 
 #define MIB ((size_t)1 << 20)
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include <server/framing.h>
+#include <server/http/framing.h>
 
 #define MOST 12
 

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include <server/json.h>
-#include <server/tensor_round.h>
+#include <server/formats/json.h>
+#include <server/formats/tensor_round.h>
 
 #define HUGE_BUFFER ((size_t)1 << 20)
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include <server/keyfile.h>
+#include <server/access/keyfile.h>
 #include <text/hex.h>
 
 #define A64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

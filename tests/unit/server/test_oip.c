@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include <loss/loss.h>
-#include <server/oip.h>
+#include <server/formats/oip.h>
 
 /* What a client would send. */
 struct body {

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include <loss/loss.h>
-#include <server/openapi.h>
-#include <server/routes.h>
+#include <server/routes/openapi.h>
+#include <server/routes/routes.h>
 
 static const char *document(struct loss_arena **arena, size_t *size)
 {

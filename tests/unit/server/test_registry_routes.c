@@ -4,10 +4,10 @@
  *
  * A case is a request line and body, and what must come of it: the status and the body in full, where times are @.
  */
-#include <server/registry_routes.h>
-#include <server/routes.h>
+#include <server/http/uri.h>
+#include <server/routes/registry_routes.h>
+#include <server/routes/routes.h>
 #include <server/server.h>
-#include <server/uri.h>
 
 #include "support/registry_world.h"
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include <server/uri.h>
+#include <server/http/uri.h>
 
 static struct request request;
 

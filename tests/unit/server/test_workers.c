@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
-#include <server/listen.h>
-#include <server/workers.h>
+#include <server/http/listen.h>
+#include <server/http/workers.h>
 
 #define THREADS 3
 #define CONNECTIONS 12

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * registry_routes.h - the registry over HTTP: rows of the route table, and the text of an entry.
+ *
+ * Every step runs on the store executor, calls the registry and answers JSON. A query value that is empty or out of
+ * range is LOSS_INVALID_PARAMETER with its parameter; a field of the body that is, with its pointer.
+ */
+#ifndef SERVER_REGISTRY_ROUTES_H
+#define SERVER_REGISTRY_ROUTES_H
+
+#include <registry/registry.h>
+#include <server/http/http.h>
+#include <text/json_write.h>
+
+/* {"name", "loss", "step", "collection", "dtype", "reduction", "added_at"}, the loss as its dtype prints; dtype and
+ * reduction are null where the entry was added by hand. One that accumulates also has "updated_at", "batches" and
+ * "totals". */
+void registry_entry_json(struct json_out *o, const struct registry_entry *e);
+/* {"registry", "entries", "steps", "latest_step", "updated_at"}, and "ttl" where it has one of its own. */
+void registry_info_json(struct json_out *o, const struct registry_info *info);
+
+loss_status registry_index_step(struct request *q, struct reply *r, struct loss_error *err);
+loss_status registry_show_step(struct request *q, struct reply *r, struct loss_error *err);
+loss_status registry_put_step(struct request *q, struct reply *r, struct loss_error *err);
+loss_status registry_delete_step(struct request *q, struct reply *r, struct loss_error *err);
+loss_status registry_add_step(struct request *q, struct reply *r, struct loss_error *err);
+loss_status registry_add_regularization_step(struct request *q, struct reply *r, struct loss_error *err);
+loss_status registry_list_step(struct request *q, struct reply *r, struct loss_error *err);
+loss_status registry_list_regularization_step(struct request *q, struct reply *r, struct loss_error *err);
+loss_status registry_entry_step(struct request *q, struct reply *r, struct loss_error *err);
+loss_status registry_total_step(struct request *q, struct reply *r, struct loss_error *err);
+loss_status registry_total_regularization_step(struct request *q, struct reply *r, struct loss_error *err);
+
+/* The query fields that the routes take. */
+extern const char *const registry_page_query[];
+extern const char *const registry_list_query[];
+extern const char *const registry_list_regularization_query[];
+extern const char *const registry_scope_query[];
+extern const char *const registry_step_query[];
+extern const char *const registry_total_query[];
+
+#define REGISTRY_ROUTE(verb, where, who, names, kind, function)                                                        \
+    {                                                                                                                  \
+        .method = verb, .path = "/v1/registries" where, .access = ACCESS_REGISTRY_##who, .query = names, .body = kind, \
+        .start = NEXT_STORE, .step = function                                                                          \
+    }
+
+#define REGISTRY_ROUTES                                                                                                \
+    REGISTRY_ROUTE("GET", "", READ, registry_page_query, BODY_NONE, registry_index_step),                              \
+        REGISTRY_ROUTE("GET", "/{registry}", READ, NULL, BODY_NONE, registry_show_step),                               \
+        REGISTRY_ROUTE("PUT", "/{registry}", WRITE, NULL, BODY_SMALL, registry_put_step),                              \
+        REGISTRY_ROUTE("DELETE", "/{registry}", WRITE, registry_scope_query, BODY_NONE, registry_delete_step),         \
+        REGISTRY_ROUTE("POST", "/{registry}/losses", WRITE, NULL, BODY_SMALL, registry_add_step),                      \
+        REGISTRY_ROUTE("GET", "/{registry}/losses", READ, registry_list_query, BODY_NONE, registry_list_step),         \
+        REGISTRY_ROUTE("GET", "/{registry}/losses/{name}", READ, registry_step_query, BODY_NONE, registry_entry_step), \
+        REGISTRY_ROUTE("POST", "/{registry}/regularization_losses", WRITE, NULL, BODY_SMALL,                           \
+                       registry_add_regularization_step),                                                              \
+        REGISTRY_ROUTE("GET", "/{registry}/regularization_losses", READ, registry_list_regularization_query,           \
+                       BODY_NONE, registry_list_regularization_step),                                                  \
+        REGISTRY_ROUTE("GET", "/{registry}/regularization_loss", READ, registry_scope_query, BODY_NONE,                \
+                       registry_total_regularization_step),                                                            \
+        REGISTRY_ROUTE("GET", "/{registry}/total_loss", READ, registry_total_query, BODY_NONE, registry_total_step),
+
+#endif
