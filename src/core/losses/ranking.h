@@ -91,6 +91,37 @@ VM_INLINE bool is_masked(const struct loss__block *b, size_t i, bool wide)
     return b->in[2] != NULL && kernel_load(b->in[2], i, wide) == 0;
 }
 
+/* Read n items of a list without a mask. */
+VM_INLINE void list_read_all(struct list *list, const void *labels, const void *scores, size_t n,
+                             size_t *restrict place, double *restrict label, double *restrict score, bool wide)
+{
+    struct lanes low = lanes_of(-(double)INFINITY), high = low, bad = lanes_of(0.0); /* low: of minus the scores */
+    lanes_load(labels, 0, n, 0.0, label, wide);
+    lanes_load(scores, 0, n, 0.0, score, wide);
+    for (size_t k = 0; k < n; k++) {
+        place[k] = k;
+    }
+    for (size_t k = 0; k < n / LANES * LANES; k += LANES) {
+        for (int l = 0; l < LANES; l++) {
+            double y = label[k + l], s = score[k + l];
+            bad.at[l] += VM_SELECT(y == y, 0.0, y) + (s - s);
+            low.at[l] = -s > low.at[l] ? -s : low.at[l];
+            high.at[l] = s > high.at[l] ? s : high.at[l];
+        }
+    }
+    for (size_t k = n / LANES * LANES; k < n; k++) {
+        size_t l = k % LANES;
+        double y = label[k], s = score[k];
+        bad.at[l] += VM_SELECT(y == y, 0.0, y) + (s - s);
+        low.at[l] = -s > low.at[l] ? -s : low.at[l];
+        high.at[l] = s > high.at[l] ? s : high.at[l];
+    }
+    list->items = n;
+    list->bad = lanes_sum(bad);
+    list->low = -lanes_max(low);
+    list->high = lanes_max(high);
+}
+
 /* Read list `r`: labels are the block's first input, scores its second, a mask its third. */
 VM_INLINE struct list *list_read(const struct loss__block *b, size_t r, size_t arrays, double temperature, bool wide)
 {
@@ -98,6 +129,11 @@ VM_INLINE struct list *list_read(const struct loss__block *b, size_t r, size_t a
     *list = (struct list){.temperature = temperature, .scale = 1, .low = INFINITY, .high = -INFINITY};
     size_t *place = list_places(b, list, PLACE);
     double *label = list_numbers(b, list, LABEL), *score = list_numbers(b, list, SCORE);
+    if (b->in[2] == NULL) {
+        list_read_all(list, row_from(b->in[0], r * b->c, wide), row_from(b->in[1], r * b->c, wide), b->c, place, label,
+                      score, wide);
+        return list;
+    }
     for (size_t k = 0; k < b->c; k++) {
         size_t i = r * b->c + k;
         if (is_masked(b, i, wide)) {
@@ -212,8 +248,14 @@ VM_INLINE void list_write(const struct loss__block *b, size_t r, struct list *li
 VM_INLINE double list_sum(const double *x, size_t n)
 {
     struct lanes sum = lanes_of(0.0);
-    for (size_t i = 0; i < n; i++) {
-        sum.at[i % LANES] += x[i];
+    size_t whole = n / LANES * LANES;
+    for (size_t i = 0; i < whole; i += LANES) {
+        for (int l = 0; l < LANES; l++) {
+            sum.at[l] += x[i + l];
+        }
+    }
+    for (size_t i = whole; i < n; i++) {
+        sum.at[i - whole] += x[i];
     }
     return lanes_sum(sum);
 }

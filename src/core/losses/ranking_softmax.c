@@ -26,62 +26,108 @@ static size_t scratch(const struct loss__block *b)
 }
 
 /* exp((x - most)/t) into e; the sum of all of them but one of `most`. */
-VM_INLINE double exponentials(const double *x, size_t n, double most, double t, double *restrict e)
+VM_INLINE double exponentials(const double *restrict x, size_t n, double most, double t, double *restrict e)
 {
-    struct lanes sum = lanes_of(0.0);
     size_t top = 0;
     while (top < n && x[top] != most) {
         top++;
     }
-    for (size_t i = 0; i < lanes_padded(n); i++) {
-        double lost, product_error, d = vm_two_diff(i < n ? x[i] : -(double)INFINITY, most, &lost), a = d / t;
-        double product = vm_two_prod(a, t, &product_error), rest = (((d - product) - product_error) + lost) / t;
-        e[i] = vm_exp_hilo(a, VM_SELECT(rest - rest == 0.0, rest, 0.0));
+    if (t == 1.0) { /* dividing changes nothing */
+        for (size_t i = 0; i < n; i++) {
+            double lost, d = vm_two_diff(x[i], most, &lost);
+            e[i] = vm_exp_hilo(d, VM_SELECT(lost - lost == 0.0, lost, 0.0));
+        }
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            double lost, product_error, d = vm_two_diff(x[i], most, &lost), a = d / t;
+            double product = vm_two_prod(a, t, &product_error), rest = (((d - product) - product_error) + lost) / t;
+            e[i] = vm_exp_hilo(a, VM_SELECT(rest - rest == 0.0, rest, 0.0));
+        }
     }
-    for (size_t i = 0; i < n; i++) {
-        sum.at[i % LANES] += i == top ? 0.0 : e[i];
+    if (top == n) {
+        return list_sum(e, n);
     }
-    return lanes_sum(sum);
+    double of_top = e[top];
+    e[top] = 0;
+    double sum = list_sum(e, n);
+    e[top] = of_top;
+    return sum;
 }
 
-VM_INLINE void find_targets(const struct loss__block *b, struct list *list)
+/* Labels become targets. */
+VM_INLINE void find_targets(const struct loss__block *b, struct list *list, const double *restrict label,
+                            double *restrict target)
 {
-    const double *label = list_numbers(b, list, LABEL);
-    double *target = list_numbers(b, list, TARGET);
     double most = -(double)INFINITY, scale = 1;
-    for (size_t i = 0; i < list->items; i++) {
-        most = label[i] > most ? label[i] : most;
-        target[i] = label[i];
-    }
     if (b->param[1].number == TRANSFORM_SOFTMAX) {
+        for (size_t i = 0; i < list->items; i++) {
+            most = label[i] > most ? label[i] : most;
+        }
         scale = 1.0 + exponentials(label, list->items, most, 1.0, target);
+        label = target;
     } else if (b->param[1].number == TRANSFORM_NORMALIZE) {
         scale = list_sum(label, list->items);
     }
     for (size_t i = 0; i < list->items; i++) {
-        target[i] = scale == 0 ? 0.0 : target[i] / scale;
+        target[i] = scale == 0 ? 0.0 : label[i] / scale;
     }
-    list->scale = scale;
+}
+
+/* sum t ((high - s)/T + log) */
+VM_INLINE double weighted_sum(const struct list *list, const double *restrict target, const double *restrict score,
+                              double log, double *restrict terms)
+{
+    const double t = list->temperature, high = list->high;
+    for (size_t i = 0; i < list->items; i++) {
+        double behind = t == 1.0 ? high - score[i] : (high - score[i]) / t;
+        terms[i] = VM_SELECT(target[i] == 0.0, 0.0, target[i] * (behind + log));
+    }
+    return list_sum(terms, list->items);
+}
+
+/* Derivatives in place of exponentials. */
+VM_INLINE void slopes(const struct list *list, const double *restrict target, double targets, double rest,
+                      double *restrict e)
+{
+    for (size_t i = 0; i < list->items; i++) {
+        /* p (sum t - t) - t (1 - p): where a label is met neither is left over from a difference */
+        double others = VM_SELECT(e[i] == 1.0, rest, 1.0 + (rest - e[i]));
+        e[i] = (e[i] * (targets - target[i]) - target[i] * others) / (1.0 + rest);
+    }
+    for (size_t i = 0; list->temperature != 1.0 && i < list->items; i++) {
+        e[i] /= list->temperature;
+    }
+}
+
+VM_INLINE void write_all(const struct list *list, double g, const double *restrict slope, void *grad, bool wide)
+{
+    for (size_t i = 0; i < list->items; i++) {
+        kernel_store(grad, i, kernel_chain(g, list->bad == list->bad ? slope[i] : list->bad), wide);
+    }
 }
 
 VM_INLINE void list_loss(const struct loss__block *b, size_t r, bool wide)
 {
     struct list *list = list_read(b, r, ARRAYS, b->param[0].number, wide);
-    const double *score = list_numbers(b, list, SCORE), *target = list_numbers(b, list, TARGET), t = list->temperature;
+    const double *score = list_numbers(b, list, SCORE);
     double *e = list_numbers(b, list, EXPONENTIAL), *terms = list_numbers(b, list, LABEL);
-    find_targets(b, list);
-    double rest = exponentials(score, list->items, list->high, t, e), log = vm_log1p(rest);
-    double targets = list_sum(target, list->items);
-    for (size_t i = 0; i < list->items; i++) {
-        terms[i] = target[i] == 0 ? 0.0 : target[i] * ((list->high - score[i]) / t + log);
+    double *target = terms;
+    if (b->param[1].number != TRANSFORM_NONE) {
+        target = list_numbers(b, list, TARGET);
+        find_targets(b, list, terms, target);
     }
-    b->loss[r] = list->items == 0 ? 0.0 : list->bad == list->bad ? list_sum(terms, list->items) : list->bad;
-    for (size_t i = 0; i < list->items; i++) {
-        /* p (sum t - t) - t (1 - p): where a label is met neither is left over from a difference */
-        double others = e[i] == 1.0 ? rest : 1.0 + (rest - e[i]);
-        e[i] = (e[i] * (targets - target[i]) - target[i] * others) / (1.0 + rest) / t;
+    double rest = exponentials(score, list->items, list->high, list->temperature, e), log = vm_log1p(rest);
+    double loss = weighted_sum(list, target, score, log, list_numbers(b, list, SPARE));
+    b->loss[r] = list->items == 0 ? 0.0 : list->bad == list->bad ? loss : list->bad;
+    if (b->grad[1] == NULL) {
+        return;
     }
-    list_write(b, r, list, e, wide);
+    slopes(list, target, list_sum(target, list->items), rest, e);
+    if (list->items == b->c) {
+        write_all(list, b->g[r], e, row_place(b->grad[1], r * b->c, wide), wide);
+    } else {
+        list_write(b, r, list, e, wide);
+    }
 }
 
 VM_INLINE void body(const struct loss__block *b, bool wide)
@@ -91,13 +137,26 @@ VM_INLINE void body(const struct loss__block *b, bool wide)
     }
 }
 
+/* Whether a list without "normalize" counts: it has an item. */
+static bool has_item(const struct loss__block *b, size_t r)
+{
+    for (size_t i = r * b->c; i < (r + 1) * b->c; i++) {
+        if (!is_masked(b, i, b->wide)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void factor(const struct loss__block *b, double *r)
 {
     for (size_t i = 0; i < b->n; i++) {
+        if (b->param[1].number != TRANSFORM_NORMALIZE) {
+            r[i] = has_item(b, i) ? 1 : 0;
+            continue;
+        }
         struct list *list = list_read(b, i, ARRAYS, 1, b->wide);
-        bool normalized = b->param[1].number == TRANSFORM_NORMALIZE;
-        bool empty = list->items == 0 || (normalized && list_sum(list_numbers(b, list, LABEL), list->items) == 0);
-        r[i] = empty ? 0 : 1;
+        r[i] = list->items == 0 || list_sum(list_numbers(b, list, LABEL), list->items) == 0 ? 0 : 1;
     }
 }
 
