@@ -53,31 +53,45 @@ VM_INLINE double slope(double u, double v, double d, double p, double epsilon)
     return VM_SELECT(d == 0.0, 0.0, value);
 }
 
-VM_INLINE void keep(void *grad, size_t k, double g, double value, bool wide)
-{
-    if (grad != NULL) {
-        kernel_store(grad, k, kernel_chain(g, value), wide);
-    }
-}
-
 /* The distances of a triplet; `crossed`: the far one is that of positive and negative. */
 struct triplet {
     double near, far, loss;
     bool crossed;
 };
 
+/* Gradients of n components; one that is not wanted goes where it is never read. */
+VM_INLINE void gradients_of(const void *restrict a, const void *restrict p, const void *restrict n, size_t count,
+                            const struct triplet *at, double g, double norm, double epsilon, void *restrict da,
+                            void *restrict dp, void *restrict dn, bool crossed, bool wide)
+{
+    const double active = at->loss == 0 ? 0.0 : 1.0; /* of a NaN the slopes are NaN by themselves */
+    const double near_length = at->near, far_length = at->far;
+    for (size_t k = 0; k < count; k++) {
+        double anchor = kernel_load(a, k, wide), positive = kernel_load(p, k, wide), negative = kernel_load(n, k, wide);
+        double near = active * slope(anchor, positive, near_length, norm, epsilon);
+        double far = active * slope(crossed ? positive : anchor, negative, far_length, norm, epsilon);
+        kernel_store(da, k, kernel_chain(g, crossed ? near : near - far), wide);
+        kernel_store(dp, k, kernel_chain(g, crossed ? 0.0 - near - far : 0.0 - near), wide);
+        kernel_store(dn, k, kernel_chain(g, far), wide);
+    }
+}
+
 VM_INLINE void gradients(const struct loss__block *b, size_t r, const struct triplet *at, double p, bool wide)
 {
-    const double epsilon = b->param[2].number;
-    const double active = at->loss == 0 ? 0.0 : 1.0; /* of a NaN the slopes are NaN by themselves */
-    for (size_t k = r * b->c; k < (r + 1) * b->c; k++) {
-        double anchor = kernel_load(b->in[0], k, wide), positive = kernel_load(b->in[1], k, wide);
-        double negative = kernel_load(b->in[2], k, wide);
-        double near = active * slope(anchor, positive, at->near, p, epsilon);
-        double far = active * slope(at->crossed ? positive : anchor, negative, at->far, p, epsilon);
-        keep(b->grad[0], k, b->g[r], at->crossed ? near : near - far, wide);
-        keep(b->grad[1], k, b->g[r], at->crossed ? 0.0 - near - far : 0.0 - near, wide);
-        keep(b->grad[2], k, b->g[r], far, wide);
+    double unwanted[3][ROW_CHUNK];
+    for (size_t first = 0; first < b->c; first += ROW_CHUNK) {
+        size_t n = row_chunk(b->c, first), from = r * b->c + first;
+        const void *in[3];
+        void *d[3];
+        for (int i = 0; i < 3; i++) {
+            in[i] = row_from(b->in[i], from, wide);
+            d[i] = b->grad[i] == NULL ? unwanted[i] : row_place(b->grad[i], from, wide);
+        }
+        if (at->crossed) {
+            gradients_of(in[0], in[1], in[2], n, at, b->g[r], p, b->param[2].number, d[0], d[1], d[2], true, wide);
+        } else {
+            gradients_of(in[0], in[1], in[2], n, at, b->g[r], p, b->param[2].number, d[0], d[1], d[2], false, wide);
+        }
     }
 }
 
