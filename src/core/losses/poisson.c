@@ -12,18 +12,19 @@
  */
 #include "elementwise.h"
 
-VM_INLINE struct point point(double y, double p, const double *k, bool wide)
+VM_INLINE struct point point(double y, double p, const double *k, bool log_input, bool full, bool wide)
 {
-    (void)wide;
-    bool log_input = k[0] != 0, full = k[1] != 0;
     double loss, dp;
     if (log_input) {
         double rate = vm_exp(p);
         loss = VM_SELECT(y == 0.0, rate, rate - y * p);
         dp = rate - y;
     } else {
-        double low, rate = vm_two_sum(p, k[2], &low), correction = low / rate;
-        correction = VM_SELECT(correction - correction == 0.0, correction, 0.0);
+        double low, rate = vm_two_sum(p, k[2], &low), correction = 0.0;
+        if (wide) { /* where p is a float what rounding took from the rate is beyond the digits of its logarithm */
+            correction = low / rate;
+            correction = VM_SELECT(correction - correction == 0.0, correction, 0.0);
+        }
         loss = VM_SELECT(y == 0.0, p, p - y * (vm_log(rate) + correction));
         dp = VM_SELECT(y == 0.0, 1.0 + (p - p), ((p - y) + k[2]) / rate);
     }
@@ -34,7 +35,29 @@ VM_INLINE struct point point(double y, double p, const double *k, bool wide)
     return (struct point){.loss = loss, .dp = dp};
 }
 
-LOSS__ELEMENTWISE(poisson, point);
+/* A loop for each choice of parameters: a loop that has the choice within it computes all the logarithms. */
+#define POISSON_LOOPS(name, log_input, full)                                                                           \
+    VM_INLINE struct point name(double y, double p, const double *k, bool wide)                                        \
+    {                                                                                                                  \
+        return point(y, p, k, log_input, full, wide);                                                                  \
+    }                                                                                                                  \
+    LOSS__ELEMENTWISE_LOOPS(float, name##_f32, name, false)                                                            \
+    LOSS__ELEMENTWISE_LOOPS(double, name##_f64, name, true)
+
+POISSON_LOOPS(of_rate, false, false)
+POISSON_LOOPS(of_log, true, false)
+POISSON_LOOPS(full_of_rate, false, true)
+POISSON_LOOPS(full_of_log, true, true)
+
+VM_INLINE void body(const struct loss__block *b, bool wide)
+{
+    loss__kernel *const loops[2][2][2] = {{{of_rate_f32, of_rate_f64}, {full_of_rate_f32, full_of_rate_f64}},
+                                          {{of_log_f32, of_log_f64}, {full_of_log_f32, full_of_log_f64}}};
+    loops[b->param[0].number != 0][b->param[1].number != 0][wide](b);
+}
+
+LOSS__KERNEL_BODIES(body)
+LOSS__KERNELS(poisson) = {.f32 = f32, .f64 = f64};
 
 LOSS__DESCRIPTOR(poisson) = {
     .name = "poisson",
