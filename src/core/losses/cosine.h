@@ -53,29 +53,52 @@ VM_INLINE void cosine_length(struct cosine_side *side, double squares, double ep
     side->length = side->varies ? length : floor;
 }
 
+/* Of products, in two doubles, and of squares. */
+struct cosine_sums {
+    struct lanes high, low, aa, bb;
+};
+
+/* Add whole lanes of both vectors: straight from where they lie, which may be memory that has to be waited for. */
+VM_INLINE void cosine_add_numbers(struct cosine_sums *sums, const double *restrict a, const double *restrict b,
+                                  double of_a, double of_b, bool wide)
+{
+    for (int l = 0; l < LANES; l++) {
+        double u = a[l] * of_a, v = b[l] * of_b;
+        sums->aa.at[l] += u * u;
+        sums->bb.at[l] += v * v;
+        lanes_add_product(u, v, &sums->high.at[l], &sums->low.at[l], wide);
+    }
+}
+
+VM_INLINE void cosine_add(struct cosine_sums *sums, const void *restrict x, const void *restrict y, double of_a,
+                          double of_b, bool wide)
+{
+    double a[LANES], b[LANES];
+    for (int l = 0; l < LANES; l++) {
+        a[l] = kernel_load(x, (size_t)l, wide);
+        b[l] = kernel_load(y, (size_t)l, wide);
+    }
+    cosine_add_numbers(sums, a, b, of_a, of_b, wide);
+}
+
 VM_INLINE struct cosine cosine_of(const void *x, const void *y, size_t c, double epsilon, bool wide)
 {
     struct cosine cosine = {.a = {.at = x, .scale = cosine_scale(x, c, wide)},
                             .b = {.at = y, .scale = cosine_scale(y, c, wide)}};
-    struct lanes high = lanes_of(0.0), low = lanes_of(0.0), aa = lanes_of(0.0), bb = lanes_of(0.0);
-    double a[ROW_CHUNK], b[ROW_CHUNK];
-    const double of_a = cosine.a.scale, of_b = cosine.b.scale;
-    for (size_t first = 0; first < c; first += ROW_CHUNK) {
-        size_t n = row_chunk(c, first);
-        lanes_load(x, first, n, 0.0, a, wide);
-        lanes_load(y, first, n, 0.0, b, wide);
-        for (size_t i = 0; i < n; i += LANES) {
-            for (int l = 0; l < LANES; l++) {
-                double u = a[i + l] * of_a, v = b[i + l] * of_b;
-                aa.at[l] += u * u;
-                bb.at[l] += v * v;
-                lanes_add_product(u, v, &high.at[l], &low.at[l], wide);
-            }
-        }
+    struct cosine_sums sums = {lanes_of(0.0), lanes_of(0.0), lanes_of(0.0), lanes_of(0.0)};
+    size_t whole = c / LANES * LANES;
+    double a[LANES], b[LANES];
+    for (size_t i = 0; i < whole; i += LANES) {
+        cosine_add(&sums, row_from(x, i, wide), row_from(y, i, wide), cosine.a.scale, cosine.b.scale, wide);
     }
-    cosine_length(&cosine.a, lanes_sum(aa), epsilon);
-    cosine_length(&cosine.b, lanes_sum(bb), epsilon);
-    double dot = lanes_sum_from(0.0, high, low);
+    if (whole < c) {
+        lanes_load(x, whole, c - whole, 0.0, a, wide);
+        lanes_load(y, whole, c - whole, 0.0, b, wide);
+        cosine_add_numbers(&sums, a, b, cosine.a.scale, cosine.b.scale, wide);
+    }
+    cosine_length(&cosine.a, lanes_sum(sums.aa), epsilon);
+    cosine_length(&cosine.b, lanes_sum(sums.bb), epsilon);
+    double dot = lanes_sum_from(0.0, sums.high, sums.low);
     cosine.c = dot == 0 ? 0 : dot / cosine.a.length / cosine.b.length;
     return cosine;
 }
@@ -103,6 +126,16 @@ VM_INLINE double cosine_complement(const struct cosine *cosine, size_t c, bool w
     return 0.5 * lanes_sum(sum);
 }
 
+VM_INLINE void cosine_slopes(const void *restrict x, const void *restrict other, size_t c, double own, double of_other,
+                             double down, bool vanishes, double g, void *restrict grad, bool wide)
+{
+    const double none = VM_MASK(vanishes);
+    for (size_t k = 0; k < c; k++) {
+        double slope = (kernel_load(other, k, wide) * of_other - kernel_load(x, k, wide) * own) * down;
+        kernel_store(grad, k, vm_blend(none, 0.0, kernel_chain(g, slope)), wide);
+    }
+}
+
 /* g dc/da, where `side` is a and `other` b, to grad unless that is NULL. */
 VM_INLINE void cosine_gradient(const struct cosine_side *side, const struct cosine_side *other, double cosine, double g,
                                size_t c, void *grad, bool wide)
@@ -111,11 +144,8 @@ VM_INLINE void cosine_gradient(const struct cosine_side *side, const struct cosi
         return;
     }
     const double of_other = other->scale / other->length, own = side->varies ? cosine * side->scale / side->length : 0;
-    const double down = side->scale / side->length;
-    for (size_t k = 0; k < c; k++) {
-        double slope = (kernel_load(other->at, k, wide) * of_other - kernel_load(side->at, k, wide) * own) * down;
-        kernel_store(grad, k, side->vanishes || other->vanishes ? 0.0 : kernel_chain(g, slope), wide);
-    }
+    cosine_slopes(side->at, other->at, c, own, of_other, side->scale / side->length, side->vanishes || other->vanishes,
+                  g, grad, wide);
 }
 
 #define LOSS__COSINE_EPSILON(standard)                                                                                 \
