@@ -39,23 +39,33 @@ struct span {
 #define NOT_FINITE 1024 /* as `most` */
 
 /* Subnormal floats count as the smallest of them. */
-static struct span span_f32(const float *restrict x, size_t n)
+VM_INLINE struct span span_of_bits(int32_t most, int32_t least)
 {
-    int32_t most = 0, least = INT32_MAX;
-    for (size_t i = 0; i < n; i++) {
-        int32_t magnitude;
-        memcpy(&magnitude, &x[i], sizeof magnitude);
-        magnitude &= INT32_MAX;
-        most = magnitude > most ? magnitude : most;
-        magnitude = (magnitude - 1) & INT32_MAX; /* 0 becomes the largest */
-        least = magnitude < least ? magnitude : least;
-    }
     most >>= 23;
     least = (least + (least < INT32_MAX)) >> 23;
     return (struct span){
         .most = most == 0xff ? NOT_FINITE : (most > 0 ? most : 1) - 127,
         .least = least == 0 ? -149 : least - 127,
     };
+}
+
+VM_INLINE void widen_span(float x, int32_t *most, int32_t *least)
+{
+    int32_t magnitude;
+    memcpy(&magnitude, &x, sizeof magnitude);
+    magnitude &= INT32_MAX;
+    *most = magnitude > *most ? magnitude : *most;
+    magnitude = (magnitude - 1) & INT32_MAX; /* 0 becomes the largest */
+    *least = magnitude < *least ? magnitude : *least;
+}
+
+static struct span span_f32(const float *restrict x, size_t n)
+{
+    int32_t most = 0, least = INT32_MAX;
+    for (size_t i = 0; i < n; i++) {
+        widen_span(x[i], &most, &least);
+    }
+    return span_of_bits(most, least);
 }
 
 /* The exponent of the largest magnitude, above MAX_EXPONENT where not all is finite. */
@@ -385,6 +395,53 @@ static void sum_rests(struct loss_sum *s, const double *restrict w, const double
     }
 }
 
+/* sum_run_f32 and sum_rests in one pass, where it takes that many cuts of each: 1 or 2. */
+VM_INLINE void sum_both_cut(struct loss__losses_sum *s, const double *restrict w, const double *restrict loss,
+                            const float *restrict x, size_t n, int most, bool twice, bool rests_twice)
+{
+    const int e = first_place(most), of_rest = first_place(most - 24);
+    const double m = cutter(e), m2 = cutter(e - PIECE), r = cutter(of_rest), r2 = cutter(of_rest - PIECE);
+    ints sum = {0}, sum2 = {0}, rests = {0}, rests2 = {0};
+    for (size_t i = 0; i < n; i += WIDTH) {
+        vec v, rest;
+        load_rests(&rest, w + i, loss + i, x + i);
+        load_f32(&v, x + i);
+        cut(&v, m, &sum);
+        cut(&rest, r, &rests);
+        if (twice) {
+            sum2 += (ints)(v + m2);
+        }
+        if (rests_twice) {
+            rests2 += (ints)(rest + r2);
+        }
+    }
+    add_cuts(s->sum, &sum, n, e);
+    add_cuts(s->rest, &rests, n, of_rest);
+    if (twice) {
+        add_cuts(s->sum, &sum2, n, e - PIECE);
+    }
+    if (rests_twice) {
+        add_cuts(s->rest, &rests2, n, of_rest - PIECE);
+    }
+}
+
+static void sum_both(struct loss__losses_sum *s, const double *w, const double *loss, const float *x, size_t n,
+                     struct span span)
+{
+    int cuts = cuts_down_to(span.least - 23, first_place(span.most));
+    int rest_cuts = cuts_down_to(span.least - 53, first_place(span.most - 24));
+    if (cuts > 2 || rest_cuts > 2) {
+        sum_run_f32(s->sum, x, n, span);
+        sum_rests(s->rest, w, loss, x, n, span);
+    } else if (cuts == 1 && rest_cuts == 1) {
+        sum_both_cut(s, w, loss, x, n, span.most, false, false);
+    } else if (cuts == 1) {
+        sum_both_cut(s, w, loss, x, n, span.most, false, true);
+    } else {
+        sum_both_cut(s, w, loss, x, n, span.most, true, true);
+    }
+}
+
 static size_t add_losses_each(struct loss__losses_sum *s, const double *w, const double *loss, const float *x, size_t n)
 {
     size_t nonfinite = 0;
@@ -402,15 +459,16 @@ static size_t add_losses(struct loss__losses_sum *s, const double *restrict w, c
     size_t nonfinite = 0;
     while (n > 0) {
         size_t run = n < WIDTH ? n : n < RUN ? n - n % WIDTH : RUN;
+        int32_t most = 0, least = INT32_MAX;
         for (size_t i = 0; i < run; i++) {
             out[i] = (float)(w[i] * loss[i]);
+            widen_span(out[i], &most, &least);
         }
-        struct span span = span_f32(out, run);
+        struct span span = span_of_bits(most, least);
         if (n < WIDTH || span.most == NOT_FINITE) {
             nonfinite += add_losses_each(s, w, loss, out, run);
         } else {
-            sum_run_f32(s->sum, out, run, span);
-            sum_rests(s->rest, w, loss, out, run, span);
+            sum_both(s, w, loss, out, run, span);
         }
         w += run;
         loss += run;
