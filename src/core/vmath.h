@@ -79,14 +79,19 @@ VM_INLINE double vm_two_diff(double a, double b, double *error)
     return vm_two_sum(a, -b, error);
 }
 
+/* The upper 26 digits of a; the others to *low. Needs |a| < 2^996. */
+VM_INLINE double vm_two_halves(double a, double *low)
+{
+    double shift = (0x1p27 + 1) * a, high = shift - (shift - a);
+    *low = a - high;
+    return high;
+}
+
 /* Needs |a|, |b| < 2^996 (the halving of the digits overflows beyond) and |a*b| > 2^-969 or 0 (`error` underflows
  * below, and is then merely close). */
 VM_INLINE double vm_two_prod(double a, double b, double *error)
 {
-    const double splitter = 0x1p27 + 1;
-    double a_shift = splitter * a, b_shift = splitter * b;
-    double a_high = a_shift - (a_shift - a), b_high = b_shift - (b_shift - b);
-    double a_low = a - a_high, b_low = b - b_high;
+    double a_low, a_high = vm_two_halves(a, &a_low), b_low, b_high = vm_two_halves(b, &b_low);
     double product = a * b;
     *error = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
     return product;

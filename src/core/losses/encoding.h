@@ -20,10 +20,17 @@ VM_INLINE double encoding_sign(double y, double encoding, double *error)
 }
 
 /* margin - u*z for the sign u of a label. It cancels near the kink, so what u and the product lost in rounding is carried
- * along. Where the product's error cannot be had (|z| beyond 2^996) it does not matter either. */
-VM_INLINE double encoding_shortfall(double margin, double u, double u_error, double z)
+ * along. Where the product's error cannot be had (|z| beyond 2^996) it does not matter either. Of a z that was a float all
+ * digits are in the higher half of the product's. */
+VM_INLINE double encoding_shortfall(double margin, double u, double u_error, double z, bool wide)
 {
-    double product_error, product = vm_two_prod(u, z, &product_error);
+    double product_error, product = u * z;
+    if (wide) {
+        vm_two_prod(u, z, &product_error);
+    } else {
+        double u_low, u_high = vm_two_halves(u, &u_low);
+        product_error = (u_high * z - product) + u_low * z;
+    }
     double error = product_error + u_error * z;
     return (margin - product) - VM_SELECT(error - error == 0.0, error, 0.0);
 }

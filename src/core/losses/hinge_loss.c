@@ -15,8 +15,7 @@
 
 VM_INLINE struct point hinge(double y, double z, const double *k, int encoding, bool wide)
 {
-    (void)wide;
-    double u_error, u = encoding_sign(y, encoding, &u_error), m = encoding_shortfall(k[1], u, u_error, z);
+    double u_error, u = encoding_sign(y, encoding, &u_error), m = encoding_shortfall(k[1], u, u_error, z, wide);
     double of_label = encoding == ENCODING_ZERO_ONE ? 2 : encoding == ENCODING_PLUS_MINUS ? 1 : 0;
     double outside = VM_SELECT(m == m, 0.0, m); /* beyond the margin: 0, but a NaN stays */
     return (struct point){
