@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""test_oip_clients.py LOSSD: the stock clients of the Open Inference Protocol, Triton's and KServe's, work unchanged.
-
-KServe's client is tried where it is installed; it is no part of tests/requirements.txt, since it brings 340 MB of
-packages along. Its requests stand in test_oip.py by hand."""
+"""test_oip_clients.py LOSSD: the stock clients of the Open Inference Protocol, Triton's and KServe's, work unchanged."""
 
 import asyncio
 import importlib.metadata
@@ -14,18 +11,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from lossd_server import lossd  # noqa: E402
 
 try:
+    import kserve
     import numpy as np
     import tritonclient.http as triton
+    from kserve.protocol.infer_type import RequestedOutput
     from tritonclient.utils import InferenceServerException
 except ImportError as missing:
     print(f"skipped: {missing}; pip install -r tests/requirements.txt")
     sys.exit(77)
-try:
-    import kserve
-    from kserve.protocol.infer_type import RequestedOutput
-except ImportError as missing:
-    kserve = None
-    print(f"The KServe client is not tried: {missing}")
 
 PROGRAM = sys.argv[1]
 DTYPES = {"BOOL": np.bool_, "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64, "UINT8": np.uint8,
@@ -124,7 +117,6 @@ class Triton(Clients):
             self.client.infer("hubber_loss", [self.tensor("labels", np.ones(3, np.float32), "FP32")])
 
 
-@unittest.skipIf(kserve is None, "kserve is not installed")
 class KServe(Clients):
     def ask(self, work):
         async def session():
@@ -158,6 +150,6 @@ class KServe(Clients):
 del Clients  # has no tests of its own
 
 if __name__ == "__main__":
-    for package in ("tritonclient", *(["kserve"] if kserve else [])):
+    for package in ("tritonclient", "kserve"):
         print(package, importlib.metadata.version(package))
     unittest.main(argv=sys.argv[:1])
