@@ -15,5 +15,6 @@ static inline loss_status tidy_fail(struct loss_error *err, loss_status status, 
     return status;
 }
 #define loss_fail tidy_fail
+#define loss_no_memory(err, what) ((void)(err), (void)(what), LOSS_OVERLOADED)
 #define loss_fail_parameter tidy_fail
 #define loss_blame_parameter(err, status, parameter) (status)

@@ -484,7 +484,7 @@ static loss_status ask_registries(struct redis_store *s, const char *after, bool
     while (status == LOSS_OK && more) {
         redisReply *next = NULL;
         status = next_names(s, after, &list, &next, err);
-        size_t n = status == LOSS_OK ? next->elements : 0;
+        size_t n = next != NULL ? next->elements : 0;
         freeReplyObject(names); /* `after` was in it */
         names = next;
         if (n == 0) {

@@ -36,7 +36,7 @@ bool hex_read(const char *text, unsigned char *bytes, size_t max, size_t *n)
         return false;
     }
     for (size_t i = 0; i < size / 2; i++) {
-        bytes[i] = (unsigned char)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
+        bytes[i] = (unsigned char)(hex_value(text[2 * i]) * 16 + hex_value(text[2 * i + 1]));
     }
     *n = size / 2;
     return true;

@@ -26,9 +26,11 @@ static void check(const struct loss_tensor *t, size_t begin, size_t size)
 
     require(t->rank >= 0 && t->rank <= LOSS_MAX_RANK, "a rank is bounded");
     for (int i = 0; i < t->rank; i++) {
-        require(!__builtin_mul_overflow(count, t->shape[i], &count) || t->count == 0, "a shape's product is no overflow");
+        require(!__builtin_mul_overflow(count, t->shape[i], &count) || t->count == 0,
+                "a shape's product is no overflow");
     }
-    require(begin <= size && t->count * loss_dtype_size(t->dtype) == size - begin, "the tensor is what follows the head");
+    require(begin <= size && t->count * loss_dtype_size(t->dtype) == size - begin,
+            "the tensor is what follows the head");
     require(begin % loss_dtype_size(t->dtype) == 0, "the data is aligned");
 }
 

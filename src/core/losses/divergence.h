@@ -150,7 +150,7 @@ VM_INLINE double divergence_sum(const double *x, size_t n)
     size_t whole = n - n % LANES;
     for (size_t i = 0; i < whole; i += LANES) {
         for (size_t l = 0; l < LANES; l++) {
-            sum.at[l] += x[i + l];
+            sum.at[l] += x[i + l]; /* NOLINT(clang-analyzer-core*): up to whole lanes all of it is set */
         }
     }
     for (size_t l = 0; l < LANES; l++) {

@@ -34,7 +34,7 @@ VM_INLINE void row(const struct loss__block *b, size_t r, bool wide)
         for (size_t i = 0; i < n; i += LANES) {
             for (int l = 0; l < LANES; l++) {
                 struct point at = sigmoid_point(label[i + l], logit[i + l], 0.0, wide);
-                sum.at[l] += w[i + l] * at.loss;
+                sum.at[l] += w[i + l] * at.loss; /* NOLINT(clang-analyzer-core*): so is w up to whole lanes */
                 logit[i + l] = w[i + l] * at.dp;
             }
         }

@@ -18,6 +18,8 @@
  *         of 0; NaN in, NaN out
  * Source  Khosla et al. 2020 (SupCon, L_out): all; optax.losses.ntxent: negatives
  */
+#include <assert.h>
+
 #include "losses/similarity.h"
 
 enum { EMBEDDINGS, LABELS };
@@ -70,6 +72,7 @@ static size_t scratch_bytes(const struct loss__block *b)
 VM_INLINE struct scratch scratch_of(const struct loss__block *b)
 {
     size_t used = 0;
+    assert(b->scratch != NULL);
     return layout(b, b->scratch, &used);
 }
 

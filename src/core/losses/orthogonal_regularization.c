@@ -11,6 +11,8 @@
  * Edges   fewer than two rows: 0; a row of zeros has products and a gradient of 0; NaN in, NaN out
  * Source  values agree with keras.regularizers.OrthogonalRegularizer
  */
+#include <assert.h>
+
 #include "losses/similarity.h"
 
 enum { MODE_ROWS, MODE_COLUMNS };
@@ -46,6 +48,7 @@ static size_t scratch_bytes(const struct loss__block *b)
 VM_INLINE struct scratch scratch_of(const struct loss__block *b)
 {
     size_t used = 0;
+    assert(b->scratch != NULL);
     return layout(b, b->scratch, &used);
 }
 

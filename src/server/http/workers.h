@@ -27,7 +27,7 @@ struct worker_calls {
 
 /* Serve on a listening socket, which is ours from now on; NULL: no memory, descriptor or thread. */
 struct workers *workers_start(const struct conf *conf, int listen_fd, const struct worker_calls *calls);
-void workers_refuse(struct workers *w); /* accept no more connections */
-void workers_stop(struct workers *w);   /* closes what is left; NULL is fine */
+void workers_refuse(struct workers *all); /* accept no more connections */
+void workers_stop(struct workers *all);   /* closes what is left; NULL is fine */
 
 #endif

@@ -631,7 +631,8 @@ static void test_registry__is_ready(void **state)
 
 static void test_registry__refuses_unknown_kinds_of_store(void **state)
 {
-    static const char *const urls[] = {"", "memory:", "sqlite", "sqlite:", "redis", "valkey://localhost", "/var/lib/registry.db"};
+    static const char *const urls[] = {
+        "", "memory:", "sqlite", "sqlite:", "redis", "valkey://localhost", "/var/lib/registry.db"};
     (void)state;
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
         struct registry_options options = {.url = urls[i]};
