@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The documents tell the truth: each call in README.md and docs/api.md is run, in order, and its answer compared.
+"""The documents tell the truth: each call in README.md and docs/api.md is run, in order, and its answer compared; links
+between files lead somewhere.
 
 test_docs.py LOSSD. A ```console block has commands after "$ " (they may run over lines), each followed by its answer
 in one line. Times and ids in an answer are not compared.
@@ -7,6 +8,7 @@ in one line. Times and ids in an answer are not compared.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -16,6 +18,7 @@ from lossd_server import lossd
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_COMPARED = ("request_id", "added_at", "updated_at")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 PROGRAM = None
 
 
@@ -41,6 +44,21 @@ def comparable(value):
     return [comparable(v) for v in value] if isinstance(value, list) else value
 
 
+def pages():
+    """Every page of the project, but what a build has made or installed."""
+    return [p for p in ROOT.rglob("*.md") if not {"build", ".git", "node_modules"} & set(p.relative_to(ROOT).parts)]
+
+
+def outside_code(text):
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+
+
+def anchors(text):
+    """A heading's anchor as forges make it: in lower case, without punctuation, blanks as hyphens."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 class Documents(unittest.TestCase):
     def check(self, name, at_least):
         found = calls((ROOT / name).read_text(encoding="utf-8"))
@@ -58,6 +76,21 @@ class Documents(unittest.TestCase):
 
     def test_the_api_pages_calls_answer_as_written(self):
         self.check("docs/api.md", 15)
+
+    def test_links_between_files_lead_somewhere(self):
+        found = 0
+        for page in pages():
+            for target in LINK.findall(outside_code(page.read_text(encoding="utf-8"))):
+                path, _, heading = target.partition("#")
+                if re.match(r"[a-z]+:", target):
+                    continue
+                found += 1
+                with self.subTest(page=str(page.relative_to(ROOT)), target=target):
+                    there = page.parent / path if path else page
+                    self.assertTrue(there.exists(), "no such file")
+                    if heading:
+                        self.assertIn(heading, anchors(there.read_text(encoding="utf-8")))
+        self.assertGreater(found, 100)
 
 
 if __name__ == "__main__":
