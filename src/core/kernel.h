@@ -84,4 +84,24 @@ VM_INLINE double kernel_chain(double g, double derivative)
         }                                                                                                              \
     }
 
+/* The inputs of a loss of pairs of vectors, and of what each pair should be. */
+#define LOSS__PAIRS_AND_LABELS(labels_doc, labels_domain)                                                              \
+    {                                                                                                                  \
+        {.name = "x1",                                                                                                 \
+         .doc = "Vectors.",                                                                                            \
+         .aliases = LOSS__WORDS("input1"),                                                                             \
+         .extent = LOSS_FREE,                                                                                          \
+         .main = true,                                                                                                 \
+         .differentiable = true},                                                                                      \
+            {.name = "x2",                                                                                             \
+             .doc = "Vectors to compare with.",                                                                        \
+             .aliases = LOSS__WORDS("input2"),                                                                         \
+             .main = true,                                                                                             \
+             .differentiable = true},                                                                                  \
+        {                                                                                                              \
+            .name = "labels", .doc = labels_doc, .aliases = LOSS__WORDS(LOSS__LABELS_ALIASES),                         \
+            .domain = labels_domain, .extent = LOSS_LEAD                                                               \
+        }                                                                                                              \
+    }
+
 #endif

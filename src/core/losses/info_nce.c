@@ -14,8 +14,6 @@
  * Edges   N = 1: 0; a row of zeros has products and a gradient of 0; NaN in, NaN out
  * Source  van den Oord, Li and Vinyals 2018; symmetric: Radford et al. 2021 (CLIP), T = exp(-logit_scale)
  */
-#include <assert.h>
-
 #include "losses/similarity.h"
 
 enum { TEMPERATURE, SYMMETRIC, NORMALIZE, EPSILON };
@@ -52,19 +50,7 @@ VM_INLINE struct scratch layout(const struct loss__block *b, double *base, size_
     return s;
 }
 
-static size_t scratch_bytes(const struct loss__block *b)
-{
-    size_t used = 0;
-    layout(b, NULL, &used);
-    return used * sizeof(double);
-}
-
-VM_INLINE struct scratch scratch_of(const struct loss__block *b)
-{
-    size_t used = 0;
-    assert(b->scratch != NULL);
-    return layout(b, b->scratch, &used);
-}
+LOSS__SIMILARITY_SCRATCH(struct scratch, layout)
 
 static size_t panels_of_both(const struct loss__block *b)
 {

@@ -18,8 +18,6 @@
  *         of 0; NaN in, NaN out
  * Source  Khosla et al. 2020 (SupCon, L_out): all; optax.losses.ntxent: negatives
  */
-#include <assert.h>
-
 #include "losses/similarity.h"
 
 enum { EMBEDDINGS, LABELS };
@@ -62,19 +60,7 @@ VM_INLINE struct scratch layout(const struct loss__block *b, double *base, size_
     return s;
 }
 
-static size_t scratch_bytes(const struct loss__block *b)
-{
-    size_t used = 0;
-    layout(b, NULL, &used);
-    return used * sizeof(double);
-}
-
-VM_INLINE struct scratch scratch_of(const struct loss__block *b)
-{
-    size_t used = 0;
-    assert(b->scratch != NULL);
-    return layout(b, b->scratch, &used);
-}
+LOSS__SIMILARITY_SCRATCH(struct scratch, layout)
 
 static size_t panels(const struct loss__block *b)
 {

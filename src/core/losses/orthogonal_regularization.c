@@ -11,8 +11,6 @@
  * Edges   fewer than two rows: 0; a row of zeros has products and a gradient of 0; NaN in, NaN out
  * Source  values agree with keras.regularizers.OrthogonalRegularizer
  */
-#include <assert.h>
-
 #include "losses/similarity.h"
 
 enum { MODE_ROWS, MODE_COLUMNS };
@@ -38,19 +36,7 @@ VM_INLINE struct scratch layout(const struct loss__block *b, double *base, size_
     return s;
 }
 
-static size_t scratch_bytes(const struct loss__block *b)
-{
-    size_t used = 0;
-    layout(b, NULL, &used);
-    return used * sizeof(double);
-}
-
-VM_INLINE struct scratch scratch_of(const struct loss__block *b)
-{
-    size_t used = 0;
-    assert(b->scratch != NULL);
-    return layout(b, b->scratch, &used);
-}
+LOSS__SIMILARITY_SCRATCH(struct scratch, layout)
 
 static size_t panels(const struct loss__block *b)
 {

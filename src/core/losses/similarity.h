@@ -10,6 +10,8 @@
 #ifndef LOSS__SIMILARITY_H
 #define LOSS__SIMILARITY_H
 
+#include <assert.h>
+
 #include "lanes.h"
 
 enum { BLOCK_PANELS = 4, BLOCK_ROWS = BLOCK_PANELS * LANES };
@@ -55,6 +57,21 @@ VM_INLINE double *similarity_take(double *base, size_t *used, size_t n)
     *used += lanes_padded(n);
     return base == NULL ? NULL : base + first;
 }
+
+/* scratch_bytes and scratch_of, from layout(block, base, &used), which takes the arrays of a `type` at `base`. */
+#define LOSS__SIMILARITY_SCRATCH(type, layout)                                                                         \
+    static size_t scratch_bytes(const struct loss__block *b)                                                           \
+    {                                                                                                                  \
+        size_t used = 0;                                                                                               \
+        layout(b, NULL, &used);                                                                                        \
+        return used * sizeof(double);                                                                                  \
+    }                                                                                                                  \
+    VM_INLINE type scratch_of(const struct loss__block *b)                                                             \
+    {                                                                                                                  \
+        size_t used = 0;                                                                                               \
+        assert(b->scratch != NULL);                                                                                    \
+        return layout(b, b->scratch, &used);                                                                           \
+    }
 
 VM_INLINE struct unit_rows unit_rows_at(double *base, size_t *used, struct rows_view from)
 {
