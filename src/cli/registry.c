@@ -12,7 +12,7 @@
 
 #include <registry/registry.h>
 #include <server/conf.h>
-#include <server/routes/registry_routes.h>
+#include <server/formats/json_result.h>
 #include <text/time_text.h>
 
 #include "commands.h"
@@ -164,12 +164,12 @@ static void print_line(void (*write)(struct json_out *o, const void *what), cons
 
 static void write_info(struct json_out *o, const void *info)
 {
-    registry_info_json(o, info);
+    json_write_registry(o, info);
 }
 
 static void write_entry(struct json_out *o, const void *entry)
 {
-    registry_entry_json(o, entry);
+    json_write_entry(o, entry);
 }
 
 static void print_info(const struct registry_info *info)

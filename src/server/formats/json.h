@@ -27,15 +27,11 @@ loss_status json_decoder_end(struct json_decoder *d, struct call *out, struct lo
 /* The answer's text, printed piece by piece: state for reply.more. `literal`: ?nonfinite=literal. The call and its
  * answer must outlive it. */
 struct json_encoder;
-struct json_out;
 struct json_encoder *json_encoder_new(struct loss_arena *arena, const struct call *call,
                                       const struct call_answer *answer, bool literal);
 size_t json_encoder_more(void *encoder, char *buf, size_t max);             /* 0: that was all */
 const char *json_encoder_whole(const struct json_encoder *e, size_t *size); /* all of it; NULL: it has tensors */
 size_t json_encoder_bound(const struct json_encoder *e);                    /* no more bytes than this */
-
-/* "totals": {...} */
-void json_write_totals(struct json_out *o, const struct loss_totals *totals);
 
 /* A small JSON document (registry calls): numbers and strings of one flat object, checked as strictly as a call. */
 struct json_member {

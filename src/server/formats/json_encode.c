@@ -12,7 +12,7 @@
 #include <stdalign.h>
 #include <string.h>
 
-#include <server/routes/registry_routes.h>
+#include <server/formats/json_result.h>
 #include <text/json_write.h>
 #include <text/number.h>
 
@@ -67,29 +67,6 @@ static void write_shape(struct json_out *o, const struct loss_tensor *t)
     json_out_close(o, ']');
 }
 
-void json_write_totals(struct json_out *o, const struct loss_totals *totals)
-{
-    json_out_key(o, "totals");
-    json_out_open(o, '{');
-    json_out_key(o, "sum");
-    json_out_f64(o, totals->sum);
-    json_out_key(o, "mean");
-    json_out_f64(o, totals->mean);
-    json_out_key(o, "sum_over_batch_size");
-    json_out_f64(o, totals->sum_over_batch_size);
-    json_out_key(o, "sum_by_nonzero_weights");
-    json_out_f64(o, totals->sum_by_nonzero_weights);
-    json_out_key(o, "batchmean");
-    json_out_f64(o, totals->batchmean);
-    json_out_key(o, "weight_sum");
-    json_out_f64(o, totals->weight_sum);
-    json_out_key(o, "count");
-    json_out_u64(o, totals->count);
-    json_out_key(o, "nonzero_weights");
-    json_out_u64(o, totals->nonzero_weights);
-    json_out_close(o, '}');
-}
-
 static void write_gradients(struct json_encoder *e, struct json_out *o, const struct call *call,
                             const struct loss_answer *answer)
 {
@@ -137,7 +114,7 @@ static void write_answer(struct json_encoder *e, struct json_out *o, const struc
     write_gradients(e, o, call, a);
     if (answer->has_entry) {
         json_out_key(o, "entry");
-        registry_entry_json(o, &answer->entry);
+        json_write_entry(o, &answer->entry);
     }
     json_out_close(o, '}');
 }

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include <files/safetensors.h>
+#include <server/formats/json_result.h>
 #include <server/formats/oip.h>
-#include <server/routes/registry_routes.h>
 #include <text/json_write.h>
 
 #define ALIGNMENT 8
@@ -89,7 +89,7 @@ static void write_metadata(struct writer *w, const struct call *call, const stru
     if (answer->has_entry) {
         struct json_out entry;
         json_out_init(&entry, arena);
-        registry_entry_json(&entry, &answer->entry);
+        json_write_entry(&entry, &answer->entry);
         o->failed |= entry.failed;
         json_out_key(o, "entry");
         json_out_string_n(o, entry.failed ? "" : entry.data, entry.failed ? 0 : entry.size);

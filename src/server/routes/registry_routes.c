@@ -9,10 +9,10 @@
 
 #include <loss/tensor.h>
 #include <server/formats/json.h>
+#include <server/formats/json_result.h>
 #include <server/machine.h>
 #include <server/routes/registry_routes.h>
 #include <server/server.h>
-#include <text/time_text.h>
 
 #define LIMIT_MAX 1000 /* entries of a page, and what a page has where nothing is said */
 #define DEFAULT_NAME "loss"
@@ -132,79 +132,6 @@ static loss_status answer(struct request *q, struct reply *r, int status, const 
     return LOSS_OK;
 }
 
-static void write_time(struct json_out *o, int64_t microseconds)
-{
-    char text[TIME_TEXT_SIZE];
-    time_text_write(text, microseconds);
-    json_out_string(o, text);
-}
-
-/* null where there is none. */
-static void write_word(struct json_out *o, const char *key, const char *word)
-{
-    json_out_key(o, key);
-    if (word[0] != '\0') {
-        json_out_string(o, word);
-    } else {
-        json_out_null(o);
-    }
-}
-
-void registry_entry_json(struct json_out *o, const struct registry_entry *e)
-{
-    json_out_open(o, '{');
-    json_out_key(o, "name");
-    json_out_string(o, e->name);
-    json_out_key(o, "loss");
-    if (strcmp(e->dtype, loss_dtype_name(LOSS_FLOAT32)) == 0) {
-        json_out_f32(o, (float)e->loss);
-    } else {
-        json_out_f64(o, e->loss);
-    }
-    json_out_key(o, "step");
-    json_out_u64(o, (uint64_t)e->step);
-    json_out_key(o, "collection");
-    json_out_string(o, e->collection);
-    write_word(o, "dtype", e->dtype);
-    write_word(o, "reduction", e->reduction);
-    json_out_key(o, "added_at");
-    write_time(o, e->added_at);
-    if (e->tally != NULL) {
-        struct loss_totals totals;
-        tally_totals(e->tally, &totals);
-        json_out_key(o, "updated_at");
-        write_time(o, e->updated_at);
-        json_out_key(o, "batches");
-        json_out_u64(o, e->tally->batches);
-        json_write_totals(o, &totals);
-    }
-    json_out_close(o, '}');
-}
-
-void registry_info_json(struct json_out *o, const struct registry_info *info)
-{
-    json_out_open(o, '{');
-    json_out_key(o, "registry");
-    json_out_string(o, info->registry);
-    json_out_key(o, "entries");
-    json_out_u64(o, info->entries);
-    json_out_key(o, "steps");
-    json_out_u64(o, info->steps);
-    json_out_key(o, "latest_step");
-    if (info->latest_step < 0) {
-        json_out_null(o);
-    } else {
-        json_out_u64(o, (uint64_t)info->latest_step);
-    }
-    json_out_key(o, "updated_at");
-    write_time(o, info->updated_at);
-    if (info->ttl_seconds > 0) {
-        json_out_key(o, "ttl");
-        json_out_u64(o, (uint64_t)info->ttl_seconds);
-    }
-    json_out_close(o, '}');
-}
-
 static void write_cursor(struct json_out *o, const char *next_cursor)
 {
     if (next_cursor != NULL) {
@@ -229,7 +156,7 @@ loss_status registry_index_step(struct request *q, struct reply *r, struct loss_
     json_out_key(&o, "registries");
     json_out_open(&o, '[');
     for (size_t i = 0; i < count; i++) {
-        registry_info_json(&o, &infos[i]);
+        json_write_registry(&o, &infos[i]);
     }
     json_out_close(&o, ']');
     write_cursor(&o, next_cursor);
@@ -243,7 +170,7 @@ static loss_status answer_info(struct request *q, struct reply *r, const char *r
     struct json_out o;
     STORE_TRY(q, registry_info_get(q->registry, registry, q->arena, &info, err));
     json_out_init(&o, q->arena);
-    registry_info_json(&o, &info);
+    json_write_registry(&o, &info);
     return answer(q, r, 200, &o, err);
 }
 
@@ -337,7 +264,7 @@ static loss_status answer_entry(struct request *q, struct reply *r, int status, 
 {
     struct json_out o;
     json_out_init(&o, q->arena);
-    registry_entry_json(&o, entry);
+    json_write_entry(&o, entry);
     return answer(q, r, status, &o, err);
 }
 
@@ -380,7 +307,7 @@ static loss_status list_entries(struct request *q, struct reply *r, const char *
     json_out_key(&o, key);
     json_out_open(&o, '[');
     for (size_t i = 0; i < page.count; i++) {
-        registry_entry_json(&o, &page.entries[i]);
+        json_write_entry(&o, &page.entries[i]);
     }
     json_out_close(&o, ']');
     write_cursor(&o, page.next_cursor);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * registry_routes.h - the registry over HTTP: rows of the route table, and the text of an entry.
+ * registry_routes.h - the registry over HTTP: rows of the route table.
  *
  * Every step runs on the store executor, calls the registry and answers JSON. A query value that is empty or out of
  * range is LOSS_INVALID_PARAMETER with its parameter; a field of the body that is, with its pointer.
@@ -8,16 +8,7 @@
 #ifndef SERVER_REGISTRY_ROUTES_H
 #define SERVER_REGISTRY_ROUTES_H
 
-#include <registry/registry.h>
 #include <server/http/http.h>
-#include <text/json_write.h>
-
-/* {"name", "loss", "step", "collection", "dtype", "reduction", "added_at"}, the loss as its dtype prints; dtype and
- * reduction are null where the entry was added by hand. One that accumulates also has "updated_at", "batches" and
- * "totals". */
-void registry_entry_json(struct json_out *o, const struct registry_entry *e);
-/* {"registry", "entries", "steps", "latest_step", "updated_at"}, and "ttl" where it has one of its own. */
-void registry_info_json(struct json_out *o, const struct registry_info *info);
 
 loss_status registry_index_step(struct request *q, struct reply *r, struct loss_error *err);
 loss_status registry_show_step(struct request *q, struct reply *r, struct loss_error *err);

@@ -4,6 +4,7 @@
  *
  * A case is a request line and body, and what must come of it: the status and the body in full, where times are @.
  */
+#include <server/formats/json_result.h>
 #include <server/http/uri.h>
 #include <server/routes/registry_routes.h>
 #include <server/routes/routes.h>
@@ -352,14 +353,14 @@ static void test_routes__print_an_entry_in_its_dtype(void **state)
                                .added_at = c->world.now};
     c->world.arena = loss_arena_new(1u << 20, NULL);
     json_out_init(&o, c->world.arena);
-    registry_entry_json(&o, &e);
+    json_write_entry(&o, &e);
     assert_false(o.failed);
     const char *text = loss_arena_format(c->world.arena, "%.*s", (int)o.size, o.data);
     assert_string_equal(text, "{\"name\":\"a\\\"b\",\"loss\":0.1,\"step\":1,\"collection\":\"losses\","
                               "\"dtype\":\"float32\",\"reduction\":\"mean\",\"added_at\":" TIME "}");
     e.dtype = "float64";
     json_out_init(&o, c->world.arena);
-    registry_entry_json(&o, &e);
+    json_write_entry(&o, &e);
     text = loss_arena_format(c->world.arena, "%.*s", (int)o.size, o.data);
     assert_non_null(strstr(text, "\"loss\":0.10000000149011612,"));
 }
