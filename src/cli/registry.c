@@ -20,41 +20,47 @@
 #include "registry_transfer.h"
 
 #define PAGE 1000
+#define PATIENCE 120 /* seconds for an answer of Redis, which has all to put in place at the end of an import */
 #define FOR_EVER (INT64_C(100) * 366 * 86400) /* a key's age is the server's to judge */
 
 struct arguments {
     const char *verb;
     const char **names; /* what is no option */
     size_t n;
-    const char *store, *space, *file, *scope;
-    int64_t step;
+    const char *store, *space, *file, *scope, *key_life;
+    int64_t step, key_seconds;
     registry_taken taken;
     bool json, skip_keys;
 };
 
 static void usage(FILE *out)
 {
-    fprintf(out,
-            "usage: lossd registry list\n"
-            "       lossd registry show REGISTRY [--step STEP] [--scope EXPRESSION]\n"
-            "       lossd registry export [REGISTRY]... [--file FILE]\n"
-            "       lossd registry import [FILE] [--replace | --merge] [--without-keys]\n\n"
-            "What a store has, and its registries as lines of JSON, out and in, with every bit.\n"
-            "list, show and export read beside a server that has the store open. import needs an SQLite file for "
-            "itself.\n\n"
-            "  --store URL         as of lossd serve (LOSSD_STORE; else the same default)\n"
-            "  --namespace NAME    list, show, export: of this one; else of the default one, and for export without "
-            "names of all\n"
-            "  --json              list, show: a line of JSON each, as the server answers\n"
-            "  --step STEP         show: a number, or all; the latest unless given\n"
-            "  --scope EXPRESSION  show: entries whose names the regular expression matches from their start\n"
-            "  --file FILE         export: where to write; standard output unless given\n"
-            "  --replace           import: a registry of that name that is there goes first\n"
-            "  --merge             import: entries go behind those that are there; the very same one is left as it is\n"
-            "  --without-keys      import: leave out idempotency keys\n\n"
-            "export without a name writes all registries, and the idempotency keys. import takes in all or nothing; "
-            "without\n"
-            "--replace or --merge it refuses a name that is there.\n");
+    fprintf(
+        out,
+        "usage: lossd registry list\n"
+        "       lossd registry show REGISTRY [--step STEP] [--scope EXPRESSION]\n"
+        "       lossd registry export [REGISTRY]... [--file FILE]\n"
+        "       lossd registry import [FILE] [--replace | --merge] [--without-keys]\n\n"
+        "What a store has, and its registries as lines of JSON, out and in, with every bit.\n"
+        "list, show and export read beside a server that has the store open; import into Redis goes beside servers, "
+        "too,\n"
+        "but needs an SQLite file for itself.\n\n"
+        "  --store URL         as of lossd serve (LOSSD_STORE; else the same default)\n"
+        "  --namespace NAME    list, show, export: of this one; else of the default one, and for export without "
+        "names of all\n"
+        "  --json              list, show: a line of JSON each, as the server answers\n"
+        "  --step STEP         show: a number, or all; the latest unless given\n"
+        "  --scope EXPRESSION  show: entries whose names the regular expression matches from their start\n"
+        "  --file FILE         export: where to write; standard output unless given\n"
+        "  --replace           import: a registry of that name that is there goes first\n"
+        "  --merge             import: entries go behind those that are there; the very same one is left as it is\n"
+        "  --without-keys      import: leave out idempotency keys\n"
+        "  --idempotency-ttl TIME  import: as of the servers (LOSSD_IDEMPOTENCY_TTL, 24h); into Redis no key goes "
+        "whose "
+        "time is over\n\n"
+        "export without a name writes all registries, and the idempotency keys. import takes in all or nothing; "
+        "without\n"
+        "--replace or --merge it refuses a name that is there.\n");
 }
 
 /* --- arguments --- */
@@ -103,6 +109,8 @@ static bool read_argument(struct arguments *a, int argc, char **argv, int *i)
     }
     if ((value = option_value("--store", argc, argv, i)) != NULL) {
         a->store = value;
+    } else if (strcmp(a->verb, "import") == 0 && (value = option_value("--idempotency-ttl", argc, argv, i)) != NULL) {
+        a->key_life = value;
     } else if (strcmp(a->verb, "import") != 0 && (value = option_value("--namespace", argc, argv, i)) != NULL) {
         a->space = value;
         return registry_is_space(value);
@@ -144,11 +152,21 @@ static bool read_arguments(struct arguments *a, int argc, char **argv)
 /* The store as `lossd serve` would find it. */
 static bool find_store(struct arguments *a, struct conf *conf)
 {
-    char *words[] = {(char *)"registry", (char *)"--store", (char *)a->store, NULL};
-    if (!conf_load(conf, a->store != NULL ? 3 : 1, words, stderr)) {
+    char *words[6] = {(char *)"registry"};
+    int n = 1;
+    if (a->store != NULL) {
+        words[n++] = (char *)"--store";
+        words[n++] = (char *)a->store;
+    }
+    if (a->key_life != NULL) {
+        words[n++] = (char *)"--idempotency-ttl";
+        words[n++] = (char *)a->key_life;
+    }
+    if (!conf_load(conf, n, words, stderr)) {
         return false;
     }
     a->store = conf->store;
+    a->key_seconds = conf->idempotency_ttl;
     return strcmp(a->store, "memory") != 0 || complain("a store in memory has nothing once its server ends", "");
 }
 
@@ -381,8 +399,10 @@ static int run_verb(const struct verb *verb, struct arguments *a)
 {
     struct loss_error err = {.status = LOSS_OK};
     struct registry *r = NULL;
-    const struct registry_options options = {
-        .url = a->store, .idempotency_seconds = FOR_EVER, .read_only = !verb->writes};
+    const struct registry_options options = {.url = a->store,
+                                             .idempotency_seconds = verb->writes ? a->key_seconds : FOR_EVER,
+                                             .command_seconds = PATIENCE,
+                                             .read_only = !verb->writes};
     if (registry_open(&options, &r, &err) != LOSS_OK) {
         fprintf(stderr, "lossd: cannot open the store %s: %s\n", a->store, err.message);
         return 1;

@@ -15,7 +15,8 @@ struct importing {
     FILE *in;
     char *text;
     size_t room;
-    uint64_t number;           /* of the line in `line` */
+    uint64_t number;           /* of the line in `line`, or of one that is to blame */
+    uint64_t first;            /* of the registry's first entry */
     struct loss_arena *arena;  /* what `line` lies in */
     struct registry_line line; /* read and not yet used up */
     bool skip_keys;
@@ -67,6 +68,12 @@ static loss_status next_entry(void *arg, const struct registry_entry **entry, st
     return LOSS_OK;
 }
 
+static void blame_entry(void *arg, uint64_t entry)
+{
+    struct importing *m = arg;
+    m->number = m->first + entry;
+}
+
 static loss_status import_registry(struct importing *m, registry_taken taken, struct loss_error *err)
 {
     struct registry_image image = m->line.image;
@@ -74,7 +81,9 @@ static loss_status import_registry(struct importing *m, registry_taken taken, st
     strcpy(name, image.registry); /* the line's memory goes with it */
     image.registry = name;
     image.next = next_entry;
+    image.blame = blame_entry;
     image.arg = m;
+    m->first = m->number + 1;
     struct registry *space;
     LOSS_TRY(registry_space(m->registry, m->line.space, &space, err));
     loss_status status = registry_restore(space, &image, taken, err);
@@ -155,12 +164,9 @@ loss_status registry_import(struct registry *r, FILE *in, registry_taken taken, 
 {
     struct importing m = {.registry = r, .in = in, .skip_keys = skip_keys, .counts = counts};
     *counts = (struct transfer_counts){0};
-    registry_group_begin(r);
+    LOSS_TRY(registry_restore_begin(r, err));
     loss_status status = import_all(&m, taken, err);
-    if (status != LOSS_OK) {
-        registry_group_cancel(r, err);
-    }
-    loss_status ended = registry_group_end(r, status == LOSS_OK ? err : NULL);
+    loss_status ended = registry_restore_end(r, status == LOSS_OK ? NULL : err, status == LOSS_OK ? err : NULL);
     *line = status == LOSS_OK || status == LOSS_STORE_UNAVAILABLE ? 0 : m.number;
     loss_arena_free(m.arena);
     free(m.text);

@@ -230,6 +230,9 @@ static loss_status read_entry(struct loss_arena *arena, const struct json_member
     if (m[F_REDUCTION].given && (!loss_reduction_parse(e->reduction, &reduction) || reduction == LOSS_REDUCE_NONE)) {
         return bad(&m[F_REDUCTION], "a reduction to a scalar", err);
     }
+    if (e->tally == NULL && e->updated_at != e->added_at) {
+        return bad(&m[F_UPDATED_AT], "the same as \"added_at\" where the entry does not accumulate", err);
+    }
     if (e->tally != NULL && !same_number(e->loss, tally_loss(e->tally, e->reduction, e->dtype))) {
         return bad(&m[F_LOSS], "what the sums and counts give", err);
     }

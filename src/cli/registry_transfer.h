@@ -19,8 +19,8 @@ struct transfer_counts {
 loss_status registry_export(struct registry *r, const char *space, const char *const *names, size_t n, FILE *out,
                             struct transfer_counts *counts, struct loss_error *err);
 
-/* Take in what export wrote. A failure names its line in *line (0: none is to blame) and, where the store groups,
- * leaves everything as it was; elsewhere whole registries that came before it stay. `skip_keys`: leave them out. */
+/* Take in what export wrote, all or nothing. A failure names its line in *line (0: none is to blame) and leaves everything
+ * as it was. `skip_keys`: leave them out. */
 loss_status registry_import(struct registry *r, FILE *in, registry_taken taken, bool skip_keys,
                             struct transfer_counts *counts, uint64_t *line, struct loss_error *err);
 

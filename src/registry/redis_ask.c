@@ -92,6 +92,13 @@ void redis_push_base(struct redis_command *c, const char *registry)
     c->arguments++;
 }
 
+void redis_push_key(struct redis_command *c, const char *key)
+{
+    char name[sizeof REDIS_KEYS + STORE_PREFIX_MAX + REGISTRY_KEY_MAX];
+    snprintf(name, sizeof name, "%s%s", REDIS_KEYS, key);
+    redis_push_text(c, name);
+}
+
 void redis_begin(struct redis_command *c, const char *word)
 {
     static const char room[FRONT];

@@ -31,7 +31,20 @@ void redis_url_fini(struct redis_url *url);
 
 /* --- lua/, as generated C --- */
 
-enum redis_script_id { REDIS_ADD, REDIS_SCAN, REDIS_REMOVE, REDIS_INFO, REDIS_PUT, REDIS_DROP, N_REDIS_SCRIPTS };
+enum redis_script_id {
+    REDIS_ADD,
+    REDIS_SCAN,
+    REDIS_REMOVE,
+    REDIS_INFO,
+    REDIS_PUT,
+    REDIS_DROP,
+    REDIS_STAGE,
+    REDIS_STAGE_ENTRIES,
+    REDIS_STAGE_KEY,
+    REDIS_PLACE,
+    REDIS_UNSTAGE,
+    N_REDIS_SCRIPTS
+};
 
 struct redis_script {
     const char *sha; /* SHA-1 of the text, by which Redis knows it */
@@ -43,13 +56,28 @@ extern const struct redis_script redis_scripts[N_REDIS_SCRIPTS];
 
 /* --- the store, and redis_pool.c: its connections --- */
 
+#define REDIS_INDEX "lossd:registries" /* names, in byte order */
+#define REDIS_ORDERS "lossd:orders"    /* how many entries were ever added */
+#define REDIS_KEYS "lossd:key:"        /* begins the name of an idempotency key in Redis */
+
+/* What registry_restore_begin began. */
+struct redis_import {
+    bool open;
+    bool failed;          /* a part of it did */
+    char prefix[64];      /* of all its keys, until they are put in place */
+    int64_t begun;        /* registries that it was given, each numbered */
+    int64_t n_registries; /* that it has aside, and keys */
+    int64_t n_keys;
+};
+
 struct redis_store {
     struct store base;
     struct redis_url url;
     struct timeval connect_timeout, command_timeout;
     void (*warn)(void *arg, const char *message);
     void *warn_arg;
-    atomic_bool refused; /* the last change was, by Redis: ready tries one before it says yes */
+    atomic_bool refused;        /* the last change was, by Redis: ready tries one before it says yes */
+    struct redis_import import; /* of the one thread that imports */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -99,6 +127,8 @@ void redis_push_text(struct redis_command *c, const char *text);
 void redis_push_number(struct redis_command *c, int64_t number);
 /* The base key of a registry. */
 void redis_push_base(struct redis_command *c, const char *registry);
+/* An idempotency key's. */
+void redis_push_key(struct redis_command *c, const char *key);
 
 typedef enum {
     REDIS_READS,   /* may be asked again, if a connection breaks */
@@ -120,8 +150,16 @@ loss_status redis_fail_odd(struct loss_error *err);       /* an answer that no s
 
 /* --- redis_keys.c --- */
 
-#define REDIS_KEYS "lossd:key:" /* begins the name of an idempotency key in Redis */
 loss_status redis_keys(struct store *store, int64_t now, registry_visit_key visit, void *arg, struct loss_error *err);
+
+/* --- redis_restore.c --- */
+
+loss_status redis_restore_begin(struct store *store, struct loss_error *err);
+loss_status redis_restore_end(struct store *store, int64_t now, bool keep, struct loss_error *err);
+loss_status redis_restore(struct store *store, const struct registry_image *image, registry_taken taken, int64_t now,
+                          struct loss_error *err);
+loss_status redis_restore_key(struct store *store, const struct registry_kept_key *key, registry_taken taken,
+                              int64_t now, struct loss_error *err);
 
 /* --- redis_record.c: entries as they are kept --- */
 
@@ -129,6 +167,8 @@ loss_status redis_keys(struct store *store, int64_t now, registry_visit_key visi
 #define REDIS_HEAD 25
 void redis_push_head(struct redis_command *c, const struct registry_add *add, int64_t now);
 void redis_push_tail(struct redis_command *c, const struct registry_add *add);
+/* The record whole. */
+void redis_push_record(struct redis_command *c, const struct registry_entry *e);
 /* The tally with its time; empty for NULL. */
 void redis_push_tally(struct redis_command *c, const struct registry_tally *tally, int64_t now);
 

@@ -35,42 +35,61 @@ static uint64_t get_u64(const unsigned char *bytes)
     return x;
 }
 
+static void write_head(unsigned char head[REDIS_HEAD], int64_t step, double loss, int64_t added_at)
+{
+    uint64_t bits;
+    memcpy(&bits, &loss, sizeof bits);
+    head[0] = VERSION;
+    put_u64(head + 1, (uint64_t)step);
+    put_u64(head + 9, bits);
+    put_u64(head + 17, (uint64_t)added_at);
+}
+
 void redis_push_head(struct redis_command *c, const struct registry_add *add, int64_t now)
 {
-    unsigned char head[REDIS_HEAD] = {VERSION};
-    uint64_t bits;
-    memcpy(&bits, &add->loss, sizeof bits);
-    put_u64(head + 1, (uint64_t)add->step);
-    put_u64(head + 9, bits);
-    put_u64(head + 17, (uint64_t)now);
+    unsigned char head[REDIS_HEAD];
+    write_head(head, add->step, add->loss, now);
     redis_push(c, head, sizeof head);
 }
 
-static size_t place(char *to, const char *text)
+/* What `front` has, and behind it the texts, each with a zero. */
+static void push_texts(struct redis_command *c, const void *front, size_t n, const char *const *texts, int n_texts)
 {
-    size_t n = strlen(text) + 1;
-    memcpy(to, text, n);
-    return n;
+    size_t size = n;
+    for (int i = 0; i < n_texts; i++) {
+        size += strlen(texts[i]) + 1;
+    }
+    char *bytes = malloc(size);
+    if (bytes == NULL) {
+        c->failed = true;
+        return;
+    }
+    if (n > 0) {
+        memcpy(bytes, front, n);
+    }
+    for (int i = 0; i < n_texts; i++) {
+        size_t length = strlen(texts[i]) + 1;
+        memcpy(bytes + n, texts[i], length);
+        n += length;
+    }
+    redis_push(c, bytes, n);
+    free(bytes);
 }
 
 void redis_push_tail(struct redis_command *c, const struct registry_add *add)
 {
-    const char *const parts[] = {add->collection, add->dtype, add->reduction,
+    const char *const texts[] = {add->collection, add->dtype, add->reduction,
                                  add->tally != NULL ? add->tally->what : ""};
-    size_t n = 0, size = 0;
-    for (int i = 0; i < 4; i++) {
-        size += strlen(parts[i]) + 1;
-    }
-    char *tail = malloc(size);
-    if (tail == NULL) {
-        c->failed = true;
-        return;
-    }
-    for (int i = 0; i < 4; i++) {
-        n += place(tail + n, parts[i]);
-    }
-    redis_push(c, tail, n);
-    free(tail);
+    push_texts(c, NULL, 0, texts, 4);
+}
+
+void redis_push_record(struct redis_command *c, const struct registry_entry *e)
+{
+    const char *const texts[] = {e->name, e->collection, e->dtype, e->reduction,
+                                 e->tally != NULL ? e->tally->what : ""};
+    unsigned char head[REDIS_HEAD];
+    write_head(head, e->step, e->loss, e->added_at);
+    push_texts(c, head, sizeof head, texts, 5);
 }
 
 static bool is_zero(const unsigned char *limb)

@@ -612,6 +612,26 @@ loss_status registry_walk_keys(struct registry *r, registry_visit_key visit, voi
                                        : cannot(err, "list its idempotency keys");
 }
 
+loss_status registry_restore_begin(struct registry *r, struct loss_error *err)
+{
+    if (r->store->ops->restore_begin != NULL) {
+        return r->store->ops->restore_begin(r->store, err);
+    }
+    registry_group_begin(r);
+    return LOSS_OK;
+}
+
+loss_status registry_restore_end(struct registry *r, const struct loss_error *why, struct loss_error *err)
+{
+    if (r->store->ops->restore_end != NULL) {
+        return r->store->ops->restore_end(r->store, now(r), why == NULL, err);
+    }
+    if (why != NULL) {
+        registry_group_cancel(r, why);
+    }
+    return registry_group_end(r, err);
+}
+
 loss_status registry_restore(struct registry *r, const struct registry_image *image, registry_taken taken,
                              struct loss_error *err)
 {
@@ -630,6 +650,6 @@ loss_status registry_restore_key(struct registry *r, const struct registry_kept_
     struct registry_kept_key own = *key;
     struct stored stored;
     own.key.key = stored_name(r, key->key.key, &stored);
-    return r->store->ops->restore_key != NULL ? r->store->ops->restore_key(r->store, &own, taken, err)
+    return r->store->ops->restore_key != NULL ? r->store->ops->restore_key(r->store, &own, taken, now(r), err)
                                               : cannot(err, "take in idempotency keys");
 }

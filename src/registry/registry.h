@@ -202,14 +202,25 @@ typedef enum {
     REGISTRY_MERGE    /* entries go behind those that are there; the very same entry is left as it is */
 } registry_taken;
 
-/* The next entry of what is restored, in the order of adding; *entry NULL: that was all. */
+/* Between these, what one thread restores is an import: it becomes visible together, at the end, or where something failed
+ * or `why` is given not at all. Servers may share the store meanwhile, where it can be shared. One at a time.
+ * err  LOSS_STORE_UNAVAILABLE, LOSS_OVERLOADED; at the end as registry_restore and registry_restore_key, for what came
+ *      meanwhile */
+loss_status registry_restore_begin(struct registry *r, struct loss_error *err);
+loss_status registry_restore_end(struct registry *r, const struct loss_error *why, struct loss_error *err);
+
+/* The next entry of what is restored, in the order of adding; *entry NULL: that was all. It lives until the next is asked
+ * for. One without a tally has one time. */
 typedef loss_status (*registry_next)(void *arg, const struct registry_entry **entry, struct loss_error *err);
+/* A store may take entries in together: the failure that comes is about that one, counted from zero. */
+typedef void (*registry_blame)(void *arg, uint64_t entry);
 struct registry_image {
     const char *registry;
     int64_t ttl_seconds; /* 0: the server's default */
     int64_t updated_at;
     registry_next next;
-    void *arg;
+    registry_blame blame; /* NULL: nobody asks */
+    void *arg;            /* of both */
 };
 
 /* Make a registry as it was, every entry under its own name with its own times, whole or not at all. Only orders are
@@ -218,7 +229,8 @@ struct registry_image {
  *      LOSS_NOT_FOUND (this store cannot), what `next` returns */
 loss_status registry_restore(struct registry *r, const struct registry_image *image, registry_taken taken,
                              struct loss_error *err);
-/* Remember a key, with its age. One that is there with the same fingerprint and age stays.
+/* Remember a key, with its age. One that is there with the same fingerprint and age stays. One whose life is over may be
+ * left out.
  * err  LOSS_IDEMPOTENCY_CONFLICT (it is there with others, and is not to be replaced), as registry_restore */
 loss_status registry_restore_key(struct registry *r, const struct registry_kept_key *key, registry_taken taken,
                                  struct loss_error *err);

@@ -158,7 +158,7 @@ loss_status sqlite_keep_key(struct sqlite_store *s, const struct registry_key *k
 loss_status sqlite_restore(struct store *store, const struct registry_image *image, registry_taken taken, int64_t now,
                            struct loss_error *err);
 loss_status sqlite_restore_key(struct store *store, const struct registry_kept_key *key, registry_taken taken,
-                               struct loss_error *err);
+                               int64_t now, struct loss_error *err);
 loss_status sqlite_keys(struct store *store, int64_t now, registry_visit_key visit, void *arg, struct loss_error *err);
 
 /* Open the file: lock others out, make or migrate the tables, make the statements (sqlite_file.c). Read-only: none of

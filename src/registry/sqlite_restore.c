@@ -4,7 +4,6 @@
  */
 #include <registry/sqlite_base.h>
 
-#include <inttypes.h>
 #include <string.h>
 
 /* Empty-handed where one that is taken may not be touched. */
@@ -32,10 +31,7 @@ static loss_status restore_entry(struct sqlite_store *s, int64_t registry, const
     bool found;
     LOSS_TRY(sqlite_find_entry(s, registry, e->step, e->name, arena, &old, &found, err));
     if (found) {
-        return there && store_same_entry(&old, e)
-                   ? LOSS_OK
-                   : loss_fail(err, LOSS_INVALID_NAME, "/name", "step %" PRId64 " has another entry \"%.200s\" already",
-                               e->step, e->name);
+        return there && store_same_entry(&old, e) ? LOSS_OK : store_fail_entry(err, e);
     }
     LOSS_TRY(sqlite_blob(e->tally, arena, &blob, err));
     return sqlite_run(s, SQL_ADD_ENTRY, err, "iississibi", registry, e->step, e->name, e->collection,
@@ -209,8 +205,9 @@ static loss_status restore_key(struct sqlite_store *s, const struct registry_kep
 }
 
 loss_status sqlite_restore_key(struct store *store, const struct registry_kept_key *key, registry_taken taken,
-                               struct loss_error *err)
+                               int64_t now, struct loss_error *err)
 {
+    (void)now; /* what is over is swept later */
     struct sqlite_store *s = sqlite_of(store);
     loss_status status = sqlite_begin_write(s, err);
     if (status == LOSS_OK) {

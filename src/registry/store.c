@@ -134,7 +134,13 @@ loss_status store_entry_copy(struct loss_arena *arena, const struct registry_ent
 
 loss_status store_fail_taken(struct loss_error *err, const char *registry)
 {
-    return loss_fail(err, LOSS_INVALID_NAME, "", "there is a registry \"%.200s\" already", registry);
+    return loss_fail(err, LOSS_INVALID_NAME, "", "there is a registry \"%.200s\" already", store_shown(registry));
+}
+
+loss_status store_fail_entry(struct loss_error *err, const struct registry_entry *e)
+{
+    return loss_fail(err, LOSS_INVALID_NAME, "/name", "step %" PRId64 " has another entry \"%.200s\" already", e->step,
+                     e->name);
 }
 
 loss_status store_fail_unknown(struct loss_error *err, const char *registry)

@@ -74,11 +74,15 @@ struct store_ops {
     loss_status (*drop)(struct store *s, const char *registry, int64_t now, uint64_t *removed, struct loss_error *err);
     loss_status (*expire)(struct store *s, int64_t now, struct loss_error *err);
 
+    /* As in registry.h; all NULL: groups do it. */
+    loss_status (*restore_begin)(struct store *s, struct loss_error *err);
+    loss_status (*restore_end)(struct store *s, int64_t now, bool keep, struct loss_error *err);
+
     /* As in registry.h; NULL: this store cannot. */
     loss_status (*keys)(struct store *s, int64_t now, registry_visit_key visit, void *arg, struct loss_error *err);
     loss_status (*restore)(struct store *s, const struct registry_image *image, registry_taken taken, int64_t now,
                            struct loss_error *err);
-    loss_status (*restore_key)(struct store *s, const struct registry_kept_key *key, registry_taken taken,
+    loss_status (*restore_key)(struct store *s, const struct registry_kept_key *key, registry_taken taken, int64_t now,
                                struct loss_error *err);
 };
 
@@ -125,6 +129,7 @@ loss_status store_entry_copy(struct loss_arena *arena, const struct registry_ent
                              struct loss_error *err);
 
 loss_status store_fail_taken(struct loss_error *err, const char *registry);
+loss_status store_fail_entry(struct loss_error *err, const struct registry_entry *e);
 loss_status store_fail_unknown(struct loss_error *err, const char *registry);
 loss_status store_fail_conflict(struct loss_error *err, const char *key);
 loss_status store_fail_memory(struct loss_error *err);

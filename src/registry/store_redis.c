@@ -3,8 +3,8 @@
  * store_redis.c - a store in Redis, which several servers may share: as durable as Redis was told to be.
  *
  * Each operation is one script (lua/), run by Redis as a whole, so that servers neither lose nor double anything of each
- * other's. Two are more: a walk over all steps reads piece by piece, and a removal lets the caller pick among what was
- * read, and takes it out if nothing was added meanwhile.
+ * other's. Three are more: a walk over all steps reads piece by piece, a removal lets the caller pick among what was
+ * read, and takes it out if nothing was added meanwhile, and an import (redis_restore.c) is put aside and then in place.
  */
 #include <stdalign.h>
 #include <stdlib.h>
@@ -12,8 +12,6 @@
 
 #include <registry/redis_base.h>
 
-#define INDEX "lossd:registries" /* names, in byte order */
-#define ORDERS "lossd:orders"    /* how many entries were ever added */
 #define PROBE "lossd:probe"
 #define PIECE 1000    /* entries read at once where they may be read piece by piece */
 #define TOGETHER 64   /* registries asked about in one go */
@@ -53,13 +51,6 @@ static size_t *number_bases(const struct registry_add *adds, size_t n, struct lo
     return base;
 }
 
-static void push_key(struct redis_command *c, const struct registry_key *key)
-{
-    char name[sizeof REDIS_KEYS + STORE_PREFIX_MAX + REGISTRY_KEY_MAX];
-    snprintf(name, sizeof name, "%s%s", REDIS_KEYS, key->key);
-    redis_push_text(c, name);
-}
-
 static loss_status write_add(const struct redis_store *s, const struct registry_add *adds, size_t n,
                              const struct registry_key *key, int64_t now, struct loss_arena *arena,
                              struct redis_command *c, struct loss_error *err)
@@ -71,12 +62,12 @@ static loss_status write_add(const struct redis_store *s, const struct registry_
         return store_fail_memory(err);
     }
     redis_begin_script(c, REDIS_ADD, (int)count + 3);
-    redis_push_text(c, INDEX);
-    redis_push_text(c, ORDERS);
+    redis_push_text(c, REDIS_INDEX);
+    redis_push_text(c, REDIS_ORDERS);
     if (key->key != NULL) {
-        push_key(c, key);
+        redis_push_key(c, key->key);
     } else {
-        redis_push_text(c, INDEX);
+        redis_push_text(c, REDIS_INDEX);
     }
     for (size_t b = 0; b < count; b++) {
         redis_push_base(c, registries[b]);
@@ -435,7 +426,7 @@ static void write_drop(const struct redis_store *s, const char *registry, const 
                        struct redis_command *c)
 {
     redis_begin_script(c, REDIS_DROP, 2);
-    redis_push_text(c, INDEX);
+    redis_push_text(c, REDIS_INDEX);
     redis_push_base(c, registry);
     push_times(s, c, now);
     redis_push_text(c, registry);
@@ -453,7 +444,7 @@ static loss_status next_names(struct redis_store *s, const char *after, struct r
     strcpy(start + 1, after);
     start[0] = '(';
     redis_begin(c, "ZRANGEBYLEX");
-    redis_push_text(c, INDEX);
+    redis_push_text(c, REDIS_INDEX);
     redis_push_text(c, after[0] != '\0' ? start : "-");
     redis_push_text(c, "+");
     redis_push_text(c, "LIMIT");
@@ -562,7 +553,7 @@ static loss_status redis_put(struct store *store, const char *registry, int64_t 
     struct redis_command c = {0};
     redisReply *answer = NULL;
     redis_begin_script(&c, REDIS_PUT, 2);
-    redis_push_text(&c, INDEX);
+    redis_push_text(&c, REDIS_INDEX);
     redis_push_base(&c, registry);
     push_times(s, &c, now);
     redis_push_text(&c, registry);
@@ -636,6 +627,10 @@ static const struct store_ops redis_ops = {
     .drop = redis_drop,
     .expire = redis_expire,
     .keys = redis_keys,
+    .restore_begin = redis_restore_begin,
+    .restore_end = redis_restore_end,
+    .restore = redis_restore,
+    .restore_key = redis_restore_key,
 };
 
 static struct timeval timeout_of(int64_t seconds, int64_t fallback)

@@ -1,27 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""test_registry_command.py LOSSD: lossd registry list, show, export and import, on files and beside servers."""
+"""test_registry_command.py LOSSD: lossd registry list, show, export and import, on files, in Redis and beside servers."""
 
+import datetime
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 
-from lossd_server import lossd
+from lossd_server import lossd, wait_until
 from redis_server import Redis
 from wire import Wire, head, post
 
 PROGRAM = sys.argv[1]
 LOSS = "/v1/losses/absolute_difference"
+WHEN = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 ZERO_SUM = "00" * 280 + b"losssum\1".hex() + "00" * 24
 ENTRY = {"kind": "entry", "name": "x", "loss": 0.5, "step": 0, "collection": "losses",
-         "added_at": "2026-11-26T03:37:19.123456Z", "updated_at": "2026-11-26T03:37:19.123456Z"}
-REGISTRY = {"kind": "registry", "registry": "run", "updated_at": "2026-11-26T03:37:19.123456Z"}
-KEY = {"kind": "key", "key": "k", "fingerprint": "ab" * 32, "created_at": "2026-11-26T03:37:19.123456Z", "answers": 1}
+         "added_at": WHEN, "updated_at": WHEN}
+REGISTRY = {"kind": "registry", "registry": "run", "updated_at": WHEN}
+KEY = {"kind": "key", "key": "k", "fingerprint": "ab" * 32, "created_at": WHEN, "answers": 1}
 ANSWER = {**ENTRY, "kind": "answer"}
 START = {"kind": "lossd", "format": 1}
 
@@ -122,7 +126,7 @@ class RoundTrip(Commands):
             self.assertIn("empty", self.run_registry("list", "--store", redis.url))
             self.assertIn("eval", self.run_registry("show", "whole", "--store", redis.url))
             refused = self.run_registry("import", "--store", redis.url, given=out, status=1)
-            self.assertIn("cannot take in whole registries", refused)
+            self.assertIn("already", refused)
             self.assertEqual(self.everything(wire), before)
             server.__exit__(None, None, None)
         self.assertEqual(json.loads(out.splitlines()[-1]), end(4, 8, 7))
@@ -374,6 +378,159 @@ class Shown(Commands):
         for words in (["list"], ["show", "run"], ["export"]):
             self.run_registry(*words, store="copy")
         self.assertEqual((self.folder / "copy.db").read_bytes(), bytes_before)
+
+
+@unittest.skipUnless(shutil.which("redis-server"), "no Redis here")
+class InRedis:
+    """The same with each store a database of one Redis; no import leaves anything else there."""
+
+    def setUp(self):
+        super().setUp()
+        self.redis = Redis(self.folder)
+        self.addCleanup(self.redis.end)
+        self.redis.start()
+        self.databases = {}
+
+    def tearDown(self):
+        self.assertEqual(self.aside(), [])
+        super().tearDown()
+
+    def store(self, name):
+        if "://" in name or name.startswith("file-"):
+            return super().store(name)
+        return self.redis.url[:-1] + str(self.databases.setdefault(name, len(self.databases)))
+
+    def aside(self):
+        """Keys of imports but for the marks of those that were done, with the seconds that they have left."""
+        found = []
+        for number in range(len(self.databases)):
+            keys = self.redis.ask("KEYS lossd:import:*", number)
+            found += [(key, self.redis.ask(f"TTL {key}", number)) for key in keys if not key.endswith(":d")]
+        return found
+
+
+class TakenInRedis(InRedis, Taken):
+    def test_a_store_that_a_server_has(self):
+        """Servers need not notice: they add to the very registry, and all that they acknowledged is there once."""
+        server, wire, _ = self.serve("a")
+        first = json.loads(self.add(wire, "/v1/registries/run/losses", {"loss": 1, "name": "add"}))["name"]
+        given = lines(START, REGISTRY, *[{**ENTRY, "name": f"n{i}"} for i in range(2000)],
+                      {**REGISTRY, "registry": "second"}, ENTRY, end(2, 2001))
+        going, added = threading.Event(), [first]
+
+        def keep_adding():
+            own = Wire(f"http://127.0.0.1:{wire.address[1]}")
+            while not going.is_set():
+                added.append(own.ask(post("/v1/registries/run/losses", b'{"loss": 1, "name": "add"}')).document()["name"])
+            own.close()
+
+        adder = threading.Thread(target=keep_adding)
+        adder.start()
+        try:
+            for _ in range(3):
+                self.run_registry("import", "--merge", store="a", given=given)
+        finally:
+            going.set()
+            adder.join()
+        names = [json.loads(line)["name"] for line in self.run_registry("show", "run", "--json", store="a").splitlines()]
+        self.assertEqual([n for n in names if n.startswith("add")], added)
+        self.assertEqual([n for n in names if n.startswith("n")], [f"n{i}" for i in range(2000)])
+        listed = wire.ask(head("GET", "/v1/registries/run/losses?limit=1000"), "GET").document()
+        self.assertEqual([d["name"] for d in listed["losses"]], names[:1000])
+        server.__exit__(None, None, None)
+
+
+class BadInRedis(InRedis, Bad):
+    test_words_that_are_wrong = None
+    test_an_output_that_is_full = None
+
+
+class RedisRoundTrip(InRedis, RoundTrip):
+    test_what_is_in_redis_comes_out_whole = None
+    test_an_export_beside_a_busy_server_is_of_one_moment = None
+
+    def test_there_and_back(self):
+        server, wire, _ = self.serve("file-a")
+        self.fill(wire)
+        server.__exit__(None, None, None)
+        out = self.run_registry("export", store="file-a")
+        for store in ("b", "file-c", "d"):
+            self.run_registry("import", store=store, given=out)
+            self.assertEqual(self.run_registry("export", store=store), out)
+
+    def test_keys_keep_the_life_that_is_left(self):
+        old = {**KEY, "key": "old", "created_at": "2020-01-01T00:00:00.000000Z"}
+        given = lines(START, KEY, ANSWER, old, ANSWER, end(0, 0, 2))
+        self.run_registry("import", store="a", given=given)
+        self.run_registry("import", "--idempotency-ttl=2h", store="b", given=given)
+        for number, hours in ((0, 23), (1, 1)):
+            left = self.redis.ask("TTL lossd:key:k", number)
+            self.assertTrue(hours * 3600 - 120 < left <= hours * 3600, left)
+            self.assertEqual(self.redis.ask("KEYS lossd:key:*", number), ["lossd:key:k"])
+        self.assertIn("--idempotency-ttl", self.run_registry("import", "--idempotency-ttl", "x", store="a", given=given, status=2))
+
+    def start_import(self, *words):
+        return subprocess.Popen([PROGRAM, "registry", "import", "--store", self.store("a"), *words], stdin=subprocess.PIPE,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def test_an_import_that_dies_leaves_nothing_in_sight(self):
+        self.run_registry("import", store="a", given=lines(START, REGISTRY, ENTRY, KEY, ANSWER, end(1, 1, 1)))
+        before = self.run_registry("export", store="a")
+        many = [{**ENTRY, "name": f"n{i}"} for i in range(3000)]
+        dying = self.start_import("--replace")
+        dying.stdin.write(lines(START, REGISTRY, *many).encode())
+        dying.stdin.flush()
+        wait_until(lambda: len(self.aside()) >= 7, dying)
+        dying.kill()
+        dying.wait()
+        dying.stdin.close()
+        self.assertEqual(self.run_registry("export", store="a"), before)
+        self.assertEqual([key for key, left in self.aside() if not 0 < left <= 3600], [])
+        self.redis.ask("FLUSHALL")
+
+    def test_an_import_that_is_killed_is_done_or_not(self):
+        self.run_registry("import", store="a", given=lines(START, REGISTRY, ENTRY, end()))
+        before = self.run_registry("export", store="a")
+        many = [{**ENTRY, "name": f"n{i}"} for i in range(2000)]
+        more = [{**REGISTRY, "registry": f"run{i}"} for i in range(200)]
+        given = lines(START, REGISTRY, *many, *more, KEY, ANSWER, end(201, 2000, 1))
+        path = self.folder / "given"
+        path.write_text(given)
+        self.run_registry("import", str(path), store="b")
+        after = self.run_registry("export", store="b")
+        seen = set()
+        for _ in range(20):
+            dying = self.start_import("--replace", str(path))
+            time.sleep(random.uniform(0, 0.12))
+            dying.kill()
+            dying.wait()
+            dying.stdin.close()
+            time.sleep(0.02)  # Redis may be in the last script
+            now = self.run_registry("export", store="a")
+            self.assertIn(now, (before, after))
+            seen.add(now)
+            if now == after:
+                self.redis.ask("FLUSHDB")
+                self.run_registry("import", store="a", given=lines(START, REGISTRY, ENTRY, end()))
+        self.redis.ask("FLUSHALL")
+
+    @unittest.skipIf("LOSSD_INSTRUMENTED" in os.environ, "instrumentation keeps what was freed")
+    def test_memory_does_not_grow_with_what_is_imported(self):
+        peaks = []
+        for n in (1000, 50000):  # whole pieces, so that all is in Redis before the end comes
+            child = self.start_import("--replace")
+            child.stdin.write(lines(START, REGISTRY).encode())
+            for i in range(n):
+                child.stdin.write(lines({**ENTRY, "name": f"n{i}"}).encode())
+            child.stdin.flush()
+            wait_until(lambda n=n: any(self.redis.ask(f"ZCARD {key}") == n for key, _ in self.aside() if key.endswith(":a")), child)
+            status = Path(f"/proc/{child.pid}/status").read_text(encoding="ascii")
+            peaks.append(int(status.split("VmHWM:")[1].split()[0]))
+            child.stdin.write(lines(end(1, n)).encode())
+            child.stdin.close()
+            self.assertEqual(child.wait(), 0)
+        self.assertLess(peaks[1] - peaks[0], 4096, peaks)  # KiB
+        self.assertEqual(self.redis.ask("ZCARD lossd:{run}:a"), 50000)
 
 
 if __name__ == "__main__":

@@ -39,3 +39,22 @@ class Redis:
                 return wire.recv(65536)
         except OSError:
             return None
+
+    def ask(self, line, database=0):
+        """A command's whole answer: a number, a text, or a list of texts."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as wire, wire.makefile("rb") as answers:
+            wire.sendall(f"SELECT {database}\r\n{line}\r\n".encode())
+            answers.readline()
+            return self.read(answers)
+
+    def read(self, answers):
+        kind, rest = answers.read(1), answers.readline().strip()
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return answers.read(int(rest) + 2)[:-2].decode() if int(rest) >= 0 else None
+        if kind == b"*":
+            return [self.read(answers) for _ in range(int(rest))]
+        if kind == b"-":
+            raise OSError(rest.decode())
+        return rest.decode()

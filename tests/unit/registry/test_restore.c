@@ -74,7 +74,7 @@ static struct registry_entry add_batch(struct world *w, const char *name, double
                                .collection = REGISTRY_LOSSES,
                                .loss = loss,
                                .step = 7,
-                               .dtype = "float32",
+                               .dtype = "float64",
                                .reduction = "sum",
                                .tally = &tally,
                                .key = {.key = key, .fingerprint = {1, 2, 3}}};
@@ -157,7 +157,9 @@ static void test_restore__merges_whole_or_not_at_all(void **state)
     fill(w);
     struct copy other = copy_of(w, "run");
     other.entry[0].name = "new";
-    other.entry[4].loss = 1; /* another entry of a name that is taken */
+    struct registry_tally another = *other.entry[4].tally;
+    another.batches++;
+    other.entry[4].tally = &another; /* another entry of a name that is taken */
     struct copy before = copy_of(w, "run");
     assert_int_equal(restore_as(w, "run", &other, REGISTRY_MERGE), LOSS_INVALID_NAME);
     assert_non_null(strstr(w->err.message, "\"whole\""));
@@ -258,9 +260,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_STORE(test_restore__gives_every_bit_back, "sqlite"),
+        ON_STORE(test_restore__gives_every_bit_back, "redis"),
         ON_STORE(test_restore__refuses_a_taken_name_unless_told, "sqlite"),
+        ON_STORE(test_restore__refuses_a_taken_name_unless_told, "redis"),
         ON_STORE(test_restore__merges_whole_or_not_at_all, "sqlite"),
+        ON_STORE(test_restore__merges_whole_or_not_at_all, "redis"),
         ON_STORE(test_restore__keys_answer_as_they_did, "sqlite"),
+        ON_STORE(test_restore__keys_answer_as_they_did, "redis"),
         ON_STORE(test_read_only__sees_one_moment_and_writes_nothing, "sqlite"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

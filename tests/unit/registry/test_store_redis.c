@@ -295,6 +295,17 @@ static void test_passwords__let_in_or_keep_out(void **state)
     assert_string_equal(strstr(p->warnings, "p@ss") != NULL ? p->warnings : "", "");
 }
 
+static loss_status one_entry(void *arg, const struct registry_entry **e, struct loss_error *err)
+{
+    static const struct registry_entry entry = {
+        .name = "x", .collection = REGISTRY_LOSSES, .dtype = "", .reduction = ""};
+    bool *given = arg;
+    (void)err;
+    *e = *given ? NULL : &entry;
+    *given = true;
+    return LOSS_OK;
+}
+
 static void test_an_account__needs_no_more_than_is_documented(void **state)
 {
     struct place *p = *state;
@@ -315,6 +326,9 @@ static void test_an_account__needs_no_more_than_is_documented(void **state)
     assert_int_equal(registry_remove(p->registry, "run", NULL, REGISTRY_STEP_ALL, &removed, NULL), LOSS_OK);
     assert_int_equal(registry_expire(p->registry, NULL), LOSS_OK);
     assert_int_equal(registry_ready(p->registry, NULL), LOSS_OK);
+    bool given = false;
+    const struct registry_image image = {.registry = "copy", .next = one_entry, .arg = &given};
+    assert_int_equal(registry_restore(p->registry, &image, REGISTRY_REFUSE, &p->err), LOSS_OK);
 }
 
 static void test_a_start__warns_of_what_redis_does_not_promise(void **state)
