@@ -161,6 +161,25 @@ static inline const char *behind_comma(struct json_scan *s, const char *q, const
     return q;
 }
 
+#define WHOLE_DIGITS 8
+
+/* The whole number at q, if it has one digit, or up to eight where the piece is nearly over, and the byte behind it is a
+ * comma or a bracket: behind its digits. Else NULL. What small calls are made of. */
+static inline const char *small_whole(const char *q, const char *end, unsigned *out)
+{
+    unsigned v = (unsigned)(*q - '0'), digit;
+    const char *most = end - q > NUMBER_REACH ? q + 1 : end - q > WHOLE_DIGITS ? q + WHOLE_DIGITS : end - 1;
+
+    if (v > 9) {
+        return NULL;
+    }
+    for (q++; q < most && v != 0 && (digit = (unsigned)(*q - '0')) <= 9; q++) {
+        v = v * 10 + digit;
+    }
+    *out = v;
+    return q < end && (*q == ',' || *q == ']') ? q : NULL;
+}
+
 /* The hot loop: numbers and commas from *p into the tensor's room, until that is full or anything else comes. What is
  * not plain (cut, wrong, flagged) is left unread to the general way. Where lists stop, numbers are read one by one for a
  * while, longer where there was no list: a try costs as much as a number. */
@@ -174,6 +193,23 @@ static inline void read_run(struct json_scan *s, const char **p, const char *end
     unsigned flags = 0;
     size_t n = 0, next_list = 0;
     while (n < room && q < end) {
+        unsigned whole;
+        const char *behind = small_whole(q, end, &whole);
+        if (behind != NULL) {
+            if (single) {
+                f[n++] = (float)whole;
+            } else {
+                d[n++] = whole;
+            }
+            if (*behind != ',') {
+                state = AT_NEXT;
+                q = behind;
+                break;
+            }
+            state = AT_VALUE;
+            q = behind_comma(s, behind + 1, end);
+            continue;
+        }
         if (n >= next_list) {
             const size_t list = single ? number_read_list_f32(&q, end, f + n, room - n, &s->habit)
                                        : number_read_list_f64(&q, end, d + n, room - n, &s->habit);

@@ -334,7 +334,7 @@ static number_status read_token_f32(const char **p, const char *end, float *out,
 
 /* ---- short plain numbers ---- */
 
-#define SHORT_REACH 28 /* bytes that scan_short may read: sign and digits 8, point, 18 digits, what comes then */
+#define SHORT_REACH NUMBER_REACH /* scan_short may read so many: sign and digits 8, point, 18 digits, what comes then */
 
 static inline uint64_t load8(const char *p)
 {

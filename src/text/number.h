@@ -29,6 +29,9 @@ typedef enum {
 number_status number_read_f64(const char **p, const char *end, double *out, unsigned *flags);
 number_status number_read_f32(const char **p, const char *end, float *out, unsigned *flags);
 
+/* So many bytes from *p on are enough for most numbers to be read fast; nearer to `end` they are read byte by byte. */
+#define NUMBER_REACH 28
+
 /* Where the text of a number stands of the nearest double to it: 1 beyond (further from 0), -1 before, 0 is it. */
 int number_side(const char *text, const char *end, double nearest);
 

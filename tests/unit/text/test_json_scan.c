@@ -159,6 +159,29 @@ static void test_json_scan__reads_nested_arrays_in_row_major_order(void **state)
     }
 }
 
+/* Short whole numbers have a way of their own, longer near the end of the text. */
+static void test_json_scan__reads_whole_numbers_of_any_length_anywhere(void **state)
+{
+    (void)state;
+    for (unsigned digits = 1; digits <= 19; digits++) {
+        for (size_t behind = 0; behind < 40; behind++) {
+            static const char *const closing[] = {"]", " ]", ",1]", ", 1]", "\t,1]", ".0]", "e0]", ".0,1]"};
+            for (size_t c = 0; c < sizeof closing / sizeof *closing; c++) {
+                char text[160], number[20] = "1234567890123456789";
+                number[digits] = '\0';
+                snprintf(text, sizeof text, "[0,9,%s%s%*s", number, closing[c], (int)behind, "");
+                const struct loss_tensor *t = tensor(text, strchr(closing[c], ',') != NULL ? "[4]" : "[3]");
+                assert_true(loss_tensor_at(t, 1) == 9);
+                assert_true(loss_tensor_at(t, 2) == strtod(number, NULL));
+            }
+        }
+    }
+    assert_broken("[1,01]", "line 1, column 5: expected a JSON number, found '1'");
+    assert_broken("[1,00000000,1,1,1,1,1,1,1,1,1,1,1,1]", "line 1, column 5: expected a JSON number, found '0'");
+    assert_broken("[1,2a]", "line 1, column 5: expected ',' or ']', found 'a'");
+    assert_broken("[1,2}", "line 1, column 5: expected ',' or ']', found '}'");
+}
+
 static void test_json_scan__takes_white_space_of_every_kind(void **state)
 {
     (void)state;
@@ -917,6 +940,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_json_scan__reads_nested_arrays_in_row_major_order),
+        TEST(test_json_scan__reads_whole_numbers_of_any_length_anywhere),
         TEST(test_json_scan__takes_white_space_of_every_kind),
         TEST(test_json_scan__finds_the_next_row_behind_any_space),
         TEST(test_json_scan__reads_empty_arrays),
