@@ -163,12 +163,16 @@ static void put_escaped(struct json_out *o, const char *s, size_t n)
 
 static void put_quoted(struct json_out *o, const char *s, size_t n)
 {
-    put_byte(o, '"');
-    if (all_plain(s, n)) {
-        put(o, s, n);
-    } else {
-        put_escaped(o, s, n);
+    char *at = all_plain(s, n) ? room(o, n + 2) : NULL;
+    if (at != NULL) {
+        at[0] = '"';
+        memcpy(at + 1, s, n);
+        at[n + 1] = '"';
+        o->size += n + 2;
+        return;
     }
+    put_byte(o, '"');
+    put_escaped(o, s, n);
     put_byte(o, '"');
 }
 
@@ -177,6 +181,17 @@ void json_out_key(struct json_out *o, const char *key)
     separate(o);
     put_quoted(o, key, strlen(key));
     put_byte(o, ':');
+    o->comma = false;
+}
+
+void json_out_ready_key(struct json_out *o, const char *text, size_t n)
+{
+    char *at = room(o, n + 1);
+    if (at != NULL) {
+        *at = ',';
+        memcpy(at + o->comma, text, n);
+        o->size += n + o->comma;
+    }
     o->comma = false;
 }
 
@@ -215,20 +230,22 @@ size_t json_number_f32(char *buf, float v, bool literal)
 
 void json_out_f64(struct json_out *o, double v)
 {
-    separate(o);
-    char *at = room(o, NUMBER_PRINT_MAX);
+    char *at = room(o, NUMBER_PRINT_MAX + 1);
     if (at != NULL) {
-        o->size += json_number_f64(at, v, o->literal);
+        *at = ',';
+        o->size += o->comma + json_number_f64(at + o->comma, v, o->literal);
     }
+    o->comma = true;
 }
 
 void json_out_f32(struct json_out *o, float v)
 {
-    separate(o);
-    char *at = room(o, NUMBER_PRINT_MAX);
+    char *at = room(o, NUMBER_PRINT_MAX + 1);
     if (at != NULL) {
-        o->size += json_number_f32(at, v, o->literal);
+        *at = ',';
+        o->size += o->comma + json_number_f32(at + o->comma, v, o->literal);
     }
+    o->comma = true;
 }
 
 void json_out_u64(struct json_out *o, uint64_t v)

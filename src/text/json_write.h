@@ -27,7 +27,10 @@ void json_out_init(struct json_out *o, struct loss_arena *arena);
 void json_out_open(struct json_out *o, char bracket);  /* '{' or '[' */
 void json_out_close(struct json_out *o, char bracket); /* '}' or ']' */
 void json_out_key(struct json_out *o, const char *key);
-void json_out_string(struct json_out *o, const char *s); /* escaped; bytes must be UTF-8 */
+/* A key that is a literal without anything to escape, which spares looking. */
+#define JSON_OUT_KEY(o, name) json_out_ready_key((o), "\"" name "\":", sizeof(name) + 2)
+void json_out_ready_key(struct json_out *o, const char *text, size_t n); /* with its quotes and colon */
+void json_out_string(struct json_out *o, const char *s);                 /* escaped; bytes must be UTF-8 */
 void json_out_string_n(struct json_out *o, const char *s, size_t n);
 void json_out_f64(struct json_out *o, double v);
 void json_out_f32(struct json_out *o, float v);

@@ -59,7 +59,7 @@ static void add_hole(struct json_encoder *e, struct json_out *o, const struct lo
 
 static void write_shape(struct json_out *o, const struct loss_tensor *t)
 {
-    json_out_key(o, "shape");
+    JSON_OUT_KEY(o, "shape");
     json_out_open(o, '[');
     for (int k = 0; k < t->rank; k++) {
         json_out_u64(o, t->shape[k]);
@@ -73,7 +73,7 @@ static void write_gradients(struct json_encoder *e, struct json_out *o, const st
     if (call->loss.gradients == 0) {
         return;
     }
-    json_out_key(o, "gradients");
+    JSON_OUT_KEY(o, "gradients");
     json_out_open(o, '{');
     for (int i = 0; i <= LOSS_MAX_INPUTS; i++) {
         if (answer->gradient[i].data != NULL) {
@@ -90,30 +90,30 @@ static void write_answer(struct json_encoder *e, struct json_out *o, const struc
     const struct loss_answer *a = &answer->loss;
     json_out_open(o, '{');
     if (a->has_loss) {
-        json_out_key(o, "loss");
+        JSON_OUT_KEY(o, "loss");
         if (call->loss.dtype == LOSS_FLOAT32) {
             json_out_f32(o, (float)a->loss);
         } else {
             json_out_f64(o, a->loss);
         }
     }
-    json_out_key(o, "reduction");
+    JSON_OUT_KEY(o, "reduction");
     json_out_string(o, loss_reduction_name(call->loss.reduction));
-    json_out_key(o, "dtype");
+    JSON_OUT_KEY(o, "dtype");
     json_out_string(o, loss_dtype_name(call->loss.dtype));
     if (a->losses.data != NULL) {
-        json_out_key(o, "losses");
+        JSON_OUT_KEY(o, "losses");
         add_hole(e, o, &a->losses);
         write_shape(o, &a->losses);
     }
     json_write_totals(o, &a->totals);
     if (a->nonfinite > 0) {
-        json_out_key(o, "nonfinite");
+        JSON_OUT_KEY(o, "nonfinite");
         json_out_u64(o, a->nonfinite);
     }
     write_gradients(e, o, call, a);
     if (answer->has_entry) {
-        json_out_key(o, "entry");
+        JSON_OUT_KEY(o, "entry");
         json_write_entry(o, &answer->entry);
     }
     json_out_close(o, '}');

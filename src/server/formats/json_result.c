@@ -3,27 +3,47 @@
 
 #include <loss/tensor.h>
 #include <server/formats/json_result.h>
+#include <text/json_write.h>
+#include <text/number.h>
 #include <text/time_text.h>
+
+/* A number as it was printed last: totals by several divisors are mostly the same. */
+struct printed {
+    double value;
+    size_t size;
+    char text[NUMBER_PRINT_MAX];
+};
+
+static void write_total(struct json_out *o, double v, struct printed *last)
+{
+    if (last->size == 0 || memcmp(&v, &last->value, sizeof v) != 0) {
+        last->value = v;
+        last->size = json_number_f64(last->text, v, o->literal);
+    }
+    json_out_raw(o, last->text, last->size);
+}
 
 void json_write_totals(struct json_out *o, const struct loss_totals *totals)
 {
-    json_out_key(o, "totals");
+    struct printed last;
+    last.size = 0;
+    JSON_OUT_KEY(o, "totals");
     json_out_open(o, '{');
-    json_out_key(o, "sum");
-    json_out_f64(o, totals->sum);
-    json_out_key(o, "mean");
-    json_out_f64(o, totals->mean);
-    json_out_key(o, "sum_over_batch_size");
-    json_out_f64(o, totals->sum_over_batch_size);
-    json_out_key(o, "sum_by_nonzero_weights");
-    json_out_f64(o, totals->sum_by_nonzero_weights);
-    json_out_key(o, "batchmean");
-    json_out_f64(o, totals->batchmean);
-    json_out_key(o, "weight_sum");
-    json_out_f64(o, totals->weight_sum);
-    json_out_key(o, "count");
+    JSON_OUT_KEY(o, "sum");
+    write_total(o, totals->sum, &last);
+    JSON_OUT_KEY(o, "mean");
+    write_total(o, totals->mean, &last);
+    JSON_OUT_KEY(o, "sum_over_batch_size");
+    write_total(o, totals->sum_over_batch_size, &last);
+    JSON_OUT_KEY(o, "sum_by_nonzero_weights");
+    write_total(o, totals->sum_by_nonzero_weights, &last);
+    JSON_OUT_KEY(o, "batchmean");
+    write_total(o, totals->batchmean, &last);
+    JSON_OUT_KEY(o, "weight_sum");
+    write_total(o, totals->weight_sum, &last);
+    JSON_OUT_KEY(o, "count");
     json_out_u64(o, totals->count);
-    json_out_key(o, "nonzero_weights");
+    JSON_OUT_KEY(o, "nonzero_weights");
     json_out_u64(o, totals->nonzero_weights);
     json_out_close(o, '}');
 }
