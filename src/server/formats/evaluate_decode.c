@@ -170,7 +170,7 @@ static loss_status read_entry(struct evaluate_decoder *d, const json_t *entry, s
     json_object_foreach((json_t *)(uintptr_t)entry, key, member)
     {
         if (strcmp(key, "loss") != 0) {
-            LOSS_TRY(fields_read(&r, key, member, err));
+            LOSS_TRY(fields_read(&r, key, NULL, member, err));
         }
     }
     LOSS_TRY(fields_gradients(&r, err));

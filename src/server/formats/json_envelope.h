@@ -83,7 +83,9 @@ loss_status envelope_tensor(struct envelope *r, const json_t *json, bool whole, 
 /* Fields */
 
 bool fields_whole(const struct loss_input *input); /* are its numbers whole ones? */
-loss_status fields_read(struct envelope *r, const char *key, const json_t *json, struct loss_error *err);
+/* `pointer` is the member's, if it is there already, or NULL. */
+loss_status fields_read(struct envelope *r, const char *key, const char *pointer, const json_t *json,
+                        struct loss_error *err);
 /* The value of parameter `i` of the loss. */
 loss_status fields_param(struct envelope *r, int i, const json_t *json, const char *pointer, struct loss_error *err);
 loss_status fields_gradients(struct envelope *r, struct loss_error *err); /* when all fields are read */

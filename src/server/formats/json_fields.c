@@ -194,15 +194,15 @@ static field_reader *find_field(const char *name)
     return NULL;
 }
 
-loss_status fields_read(struct envelope *r, const char *key, const json_t *json, struct loss_error *err)
+loss_status fields_read(struct envelope *r, const char *key, const char *pointer, const json_t *json,
+                        struct loss_error *err)
 {
-    const char *pointer = envelope_pointer(r->arena, "", key);
-    if (pointer == NULL) {
+    if (pointer == NULL && (pointer = envelope_pointer(r->arena, "", key)) == NULL) {
         return loss_no_memory(err, "this request");
     }
     int input = loss_desc_input(r->desc, key);
-    int param = loss_desc_param(r->desc, key);
-    field_reader *field = find_field(key);
+    int param = input < 0 ? loss_desc_param(r->desc, key) : -1;
+    field_reader *field = input < 0 && param < 0 ? find_field(key) : NULL;
     if (input < 0 && param < 0 && field == NULL) {
         return call_unknown_field(r->desc, key, pointer, err);
     }

@@ -277,6 +277,64 @@ static void test_decoder__refuses_what_is_no_call(void **state)
     assert_refused("mse", "{\"labels\": [{}, 1]}", LOSS_INVALID_PARAMETER, "/labels/0");
 }
 
+/* A plain envelope is taken apart where it is read, any other by a general parser: both say the same. */
+static void test_decoder__does_not_care_how_plain_the_envelope_is(void **state)
+{
+    static const struct {
+        const char *plain, *other;
+    } same[] = {
+        {"{\"labels\": [1, 2], \"predictions\": [3, 4.5]}", "{\"labels\": [1, 2], \"\\u0070redictions\": [3, 4.5]}"},
+        {"{\"labels\": 1, \"predictions\": true, \"reduction\": \"mean\", \"losses\": false, \"dtype\": \"float64\"}",
+         "{\"labels\": 1, \"predictions\": true, \"reduction\": \"me\\u0061n\", \"losses\": false, \"dtype\": "
+         "\"float64\"}"},
+        {"{\"labels\": [[1], [2]], \"predictions\": [[3], [4]], \"weights\": 2}",
+         "{\"labels\": {\"shape\": [2, 1], \"data\": [1, 2]}, \"predictions\": [[3], [4]], \"weights\": 2}"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        struct call plain, other;
+        struct loss_error err;
+        assert_int_equal(decode("mse", same[i].plain, &plain, &err), LOSS_OK);
+        assert_int_equal(decode("mse", same[i].other, &other, &err), LOSS_OK);
+        assert_int_equal(plain.loss.reduction, other.loss.reduction);
+        assert_int_equal(plain.loss.want_losses, other.loss.want_losses);
+        assert_int_equal(plain.loss.dtype, other.loss.dtype);
+        for (int k = 0; k < 2; k++) {
+            assert_same_tensor(&plain.loss.input[k], &other.loss.input[k]);
+        }
+    }
+    const char *const names[] = {"plain", "p\\u006cain", "~/", ""};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        static const char *const pointers[] = {"/plain", "/plain", "/~0~1", "/"};
+        char text[256];
+        snprintf(text, sizeof text, "{\"%s\": [1, 2]}", names[i]);
+        assert_refused("mse", text, LOSS_UNKNOWN_FIELD, pointers[i]);
+        snprintf(text, sizeof text, "{\"%s\": 1, \"labels\": 2, \"%s\": 3}", names[i], names[i]);
+        assert_refused("mse", text, LOSS_DUPLICATE_FIELD, pointers[i]);
+        snprintf(text, sizeof text, "{\"%s\": null}", names[i]);
+        assert_refused("mse", text, LOSS_UNKNOWN_FIELD, pointers[i]);
+    }
+}
+
+/* More members than a plain envelope may have. */
+static void test_decoder__takes_many_members(void **state)
+{
+    char text[1024];
+    size_t n = (size_t)snprintf(text, sizeof text, "{\"labels\": 1");
+    struct call call;
+    struct loss_error err;
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        n += (size_t)snprintf(text + n, sizeof text - n, ", \"x%d\": %d", i, i);
+    }
+    snprintf(text + n, sizeof text - n, "}");
+    assert_int_equal(decode("mse", text, &call, &err), LOSS_UNKNOWN_FIELD);
+    assert_string_equal(err.pointer, "/x0");
+    snprintf(text + n, sizeof text - n, ", \"x7\": 0}");
+    assert_int_equal(decode("mse", text, &call, &err), LOSS_DUPLICATE_FIELD);
+    assert_string_equal(err.pointer, "/x7");
+}
+
 static void test_decoder__bounds_what_a_parser_is_given(void **state)
 {
     (void)state;
@@ -630,6 +688,8 @@ int main(void)
         TEST(test_decoder__keeps_whole_numbers_exact),
         TEST(test_decoder__points_at_elements_as_they_were_written),
         TEST(test_decoder__refuses_what_is_no_call),
+        TEST(test_decoder__does_not_care_how_plain_the_envelope_is),
+        TEST(test_decoder__takes_many_members),
         TEST(test_decoder__bounds_what_a_parser_is_given),
         TEST(test_decoder__refuses_shapes_that_answer_without_end),
         TEST(test_decoder__aligns_bytes_and_never_hands_out_null),
