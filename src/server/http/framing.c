@@ -20,30 +20,44 @@ void framing_bytes(struct framing *f, const struct framing_bytes *b)
 }
 
 /* The name begins where the line before has ended, and the value stands behind a colon and nothing but white space. */
-static void follow(struct framing *f, const char *name, const char *value)
+static void follow(struct framing *f, const char *name, size_t size, const char *value)
 {
-    uintptr_t colon = (uintptr_t)name + strlen(name);
+    uintptr_t colon = (uintptr_t)name + size;
     bool in_line = value != NULL && (uintptr_t)value > colon && (uintptr_t)value < f->end;
 
     f->odd_line |= (uintptr_t)name != f->line || !in_line;
     f->line = in_line ? (uintptr_t)value + strlen(value) + LINE_END : 0;
 }
 
-void framing_add(struct framing *f, const char *name, const char *value)
+static bool has_blank(const char *s, size_t n)
+{
+    bool found = false;
+    for (size_t i = 0; i < n; i++) {
+        found |= s[i] == ' ' || s[i] == '\t' || s[i] == '\r' || s[i] == '\n';
+    }
+    return found;
+}
+
+static bool is_named(const char *name, size_t size, const char *word)
+{
+    return size == strlen(word) && strncasecmp(name, word, size) == 0;
+}
+
+void framing_add(struct framing *f, const char *name, size_t size, const char *value)
 {
     f->fields++;
     if (f->exact) {
-        follow(f, name, value);
+        follow(f, name, size, value);
     }
-    f->odd_name |= name[0] == '\0' || strpbrk(name, " \t\r\n") != NULL;
+    f->odd_name |= size == 0 || has_blank(name, size);
     f->odd_line |= value != NULL && strchr(value, '\r') != NULL;
-    if (strcasecmp(name, "Content-Length") == 0) {
+    if (is_named(name, size, "Content-Length")) {
         f->lengths++;
         f->length = value != NULL ? value : "";
-    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+    } else if (is_named(name, size, "Transfer-Encoding")) {
         f->codings++;
         f->coding = value != NULL ? value : "";
-    } else if (strcasecmp(name, "Host") == 0) {
+    } else if (is_named(name, size, "Host")) {
         f->hosts++;
     }
 }

@@ -37,8 +37,8 @@ struct framing {
  * makes of them there is then another number of bytes than between those of a proper head. */
 void framing_bytes(struct framing *f, const struct framing_bytes *bytes);
 
-/* Take a header field in, in the order of the head; value NULL: empty. */
-void framing_add(struct framing *f, const char *name, const char *value);
+/* Take a header field in, in the order of the head; `size` is the name's length, value NULL: empty. */
+void framing_add(struct framing *f, const char *name, size_t size, const char *value);
 
 /* Once all are in.
  * err  LOSS_HEADER_TOO_LARGE; LOSS_BAD_REQUEST, after which nothing else on the connection can be told apart */

@@ -43,6 +43,7 @@
 #define SMALL_CHUNK 64
 #define FREE_CHUNKS 1024 /* so many may be smaller on average */
 #define PEEK_US 5000     /* between looks at whether the client is still there */
+#define FIELDS_KEPT 16   /* of a head, so that they are found without asking libmicrohttpd */
 
 struct http {
     struct server *server;
@@ -63,6 +64,11 @@ typedef enum {
     PHASE_REPLY,   /* the reply is there, to be queued */
     PHASE_QUEUED,
 } exchange_phase;
+
+struct field {
+    const char *name, *value;
+    size_t size; /* of the name */
+};
 
 /* A request with its reply and what only this file needs of it; in the request's arena. */
 struct exchange {
@@ -90,8 +96,10 @@ struct exchange {
     atomic_bool gone;           /* the client has left */
     atomic_int_fast64_t peeked; /* when we last looked */
     struct sha256_ctx fingerprint;
+    size_t n_fields; /* of the head; the first FIELDS_KEPT of them are in field[] */
     struct reply reply;
-    struct loss_error error;
+    struct loss_error error; /* not cleared, from here on */
+    struct field field[FIELDS_KEPT];
 };
 
 /* --- what routes ask of a request --- */
@@ -111,9 +119,28 @@ const char *request_query(const struct request *q, const char *name)
     return NULL;
 }
 
+/* The next field of this name from *i on, which is left behind it; NULL: there is none. All fields are kept. */
+static const struct field *next_field(const struct exchange *x, const char *name, size_t size, size_t *i)
+{
+    while (*i < x->n_fields) {
+        const struct field *f = &x->field[(*i)++];
+        if (f->size == size && strncasecmp(f->name, name, size) == 0) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
 const char *request_header(const struct request *q, const char *name)
 {
-    return MHD_lookup_connection_value(exchange_of(q)->connection, MHD_HEADER_KIND, name);
+    const struct exchange *x = exchange_of(q);
+    size_t i = 0;
+
+    if (x->n_fields > FIELDS_KEPT) {
+        return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
+    }
+    const struct field *f = next_field(x, name, strlen(name), &i);
+    return f != NULL ? f->value : NULL;
 }
 
 struct list {
@@ -134,9 +161,18 @@ static enum MHD_Result join_value(void *cls, enum MHD_ValueKind kind, const char
 
 const char *request_list(const struct request *q, const char *name)
 {
+    const struct exchange *x = exchange_of(q);
     struct list l = {q->arena, name, NULL};
+    const size_t size = strlen(name);
+    size_t i = 0;
 
-    MHD_get_connection_values(exchange_of(q)->connection, MHD_HEADER_KIND, join_value, &l);
+    if (x->n_fields > FIELDS_KEPT) {
+        MHD_get_connection_values(x->connection, MHD_HEADER_KIND, join_value, &l);
+        return l.values;
+    }
+    for (const struct field *f; (f = next_field(x, name, size, &i)) != NULL;) {
+        join_value(&l, MHD_HEADER_KIND, f->name, f->value);
+    }
     return l.values;
 }
 
@@ -262,11 +298,34 @@ static enum MHD_Result send_reply_and_close(struct exchange *x)
 
 /* --- the head --- */
 
-static enum MHD_Result scan_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+static enum MHD_Result keep_field(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct exchange *x = cls;
+
+    (void)kind;
+    if (x->n_fields < FIELDS_KEPT) {
+        x->field[x->n_fields] = (struct field){.name = name, .value = value, .size = strlen(name)};
+    }
+    x->n_fields++;
+    return MHD_YES;
+}
+
+static enum MHD_Result check_field(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     (void)kind;
-    framing_add(cls, name, value);
+    framing_add(cls, name, strlen(name), value);
     return MHD_YES;
+}
+
+static void check_fields(const struct exchange *x, struct framing *f)
+{
+    if (x->n_fields > FIELDS_KEPT) {
+        MHD_get_connection_values(x->connection, MHD_HEADER_KIND, check_field, f);
+        return;
+    }
+    for (size_t i = 0; i < x->n_fields; i++) {
+        framing_add(f, x->field[i].name, x->field[i].size, x->field[i].value);
+    }
 }
 
 /* Of this version it is known how it leaves a head behind; later ones refuse what this one does not see. */
@@ -288,7 +347,7 @@ static loss_status check_framing(struct exchange *x, const char *version, struct
                                                   .version = version,
                                                   .size = f.bytes});
     }
-    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, scan_header, &f);
+    check_fields(x, &f);
     x->has_length = f.length != NULL;
     x->length = framing_length(&f);
     x->request.has_announced = x->has_length;
@@ -378,7 +437,9 @@ static bool begin_pace(struct exchange *x)
     if (!x->has_body) {
         return pace_move(x->pace, PACE_WORK);
     }
-    snprintf(x->pace->id, sizeof x->pace->id, "%s", x->request.request_id);
+    size_t n = strnlen(x->request.request_id, sizeof x->pace->id - 1);
+    memcpy(x->pace->id, x->request.request_id, n);
+    x->pace->id[n] = '\0';
     x->pace->oip = target_is_oip(x->request.target);
     return pace_move(x->pace, PACE_BODY);
 }
@@ -391,6 +452,7 @@ static enum MHD_Result take_head(struct exchange *x, const char *method, const c
     q->method = method;
     q->times.begun = machine_clock();
     atomic_store_explicit(&x->peeked, q->times.begun, memory_order_relaxed);
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, keep_field, x);
     if (!head_identify(q)) {
         return MHD_NO;
     }

@@ -48,6 +48,7 @@ bool utf8_valid(const char *s, size_t n)
 static const char *decode(const char *s, size_t n, bool plus_is_space, char *out)
 {
     size_t size = 0;
+    unsigned char all = 0; /* bits of all bytes */
 
     for (size_t i = 0; i < n; i++) {
         char c = s[i];
@@ -65,10 +66,11 @@ static const char *decode(const char *s, size_t n, bool plus_is_space, char *out
         if (c == '\0') {
             return "has a zero byte";
         }
+        all |= (unsigned char)c;
         out[size++] = c;
     }
     out[size] = '\0';
-    return utf8_valid(out, size) ? NULL : "is not UTF-8";
+    return all < 0x80 || utf8_valid(out, size) ? NULL : "is not UTF-8";
 }
 
 static size_t count_byte(const char *s, size_t n, char byte)
@@ -163,7 +165,10 @@ static loss_status read_query(struct request *q, const char *query, size_t n, st
 /* Behind "http://host" of the absolute form, which a server must take (RFC 9112, 3.2.2). */
 static const char *skip_authority(const char *target)
 {
-    size_t scheme = strncasecmp(target, "http://", 7) == 0 ? 7 : strncasecmp(target, "https://", 8) == 0 ? 8 : 0;
+    size_t scheme = *target == '/'                            ? 0
+                    : strncasecmp(target, "http://", 7) == 0  ? 7
+                    : strncasecmp(target, "https://", 8) == 0 ? 8
+                                                              : 0;
     if (scheme == 0) {
         return target;
     }
@@ -176,7 +181,7 @@ loss_status uri_read(struct request *q, struct loss_error *err)
     size_t size = strlen(q->target);
     bool asterisk = strcmp(q->target, "*") == 0 && strcmp(q->method, "OPTIONS") == 0; /* the server as such */
     const char *path = asterisk ? "/" : skip_authority(q->target);
-    size_t n = strcspn(path, "?");
+    size_t n = (size_t)(strchrnul(path, '?') - path);
 
     if (size > URI_MAX) {
         return loss_fail(err, LOSS_URI_TOO_LONG, "", "a request target has at most %d bytes, this one has %zu", URI_MAX,

@@ -37,7 +37,7 @@ struct computation {
     struct safetensors_decoder *safetensors; /* ... this one, by the body's type */
     bool literal, answers_safetensors;
     enum { STAGE_DECODE, STAGE_COMPUTE, STAGE_STORE } stage; /* what comes next */
-    struct call call;
+    struct call call; /* not cleared, from here on: the decoder fills it, and the computation its answer */
     struct call_answer answer;
 };
 
@@ -122,7 +122,8 @@ loss_status losses_compute_begin(struct request *q, struct loss_error *err)
     if (c == NULL) {
         return loss_no_memory(err, "this request");
     }
-    memset(c, 0, sizeof *c);
+    memset(c, 0, offsetof(struct computation, call));
+    c->answer.has_entry = false;
     LOSS_TRY(losses_find(q, &q->loss, &c->alias, err));
     LOSS_TRY(choose_answer(q, c, err));
     LOSS_TRY(query_dtype(q, &options, err));

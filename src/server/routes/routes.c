@@ -102,13 +102,18 @@ const struct route routes[] = {
     LOSS_ROUTES EVALUATE_ROUTES REGISTRY_ROUTES OIP_ROUTES};
 const size_t n_routes = sizeof routes / sizeof routes[0];
 
-/* A name may be empty (its own route says what is wrong with it), but not at the end: /v1/losses/ is another path. */
-static bool part_fits(const char *part, size_t n, const char *segment, bool last)
+/* One part of a route's path against one of the request's: behind the former, or NULL where they differ. A name may be
+ * empty (its own route says what is wrong with it), but not at the end: /v1/losses/ is another path. */
+static const char *behind_part(const char *part, const char *segment, bool last)
 {
     if (part[0] == '{') {
-        return !last || segment[0] != '\0';
+        return last && segment[0] == '\0' ? NULL : strchrnul(part, '/');
     }
-    return strlen(segment) == n && memcmp(segment, part, n) == 0;
+    while (*part != '\0' && *part != '/' && *part == *segment) {
+        part++;
+        segment++;
+    }
+    return (*part == '\0' || *part == '/') && *segment == '\0' ? part : NULL;
 }
 
 /* "/v1/losses/{loss}" fits /v1/losses/huber_loss. */
@@ -120,11 +125,13 @@ static bool path_fits(const char *path, const struct request *q)
         return q->n_segments == 0;
     }
     for (const char *part = path; *part == '/'; i++) {
-        size_t n = strcspn(++part, "/");
-        if (i == q->n_segments || !part_fits(part, n, q->segment[i], i + 1 == q->n_segments)) {
+        if (i == q->n_segments) {
             return false;
         }
-        part += n;
+        part = behind_part(part + 1, q->segment[i], i + 1 == q->n_segments);
+        if (part == NULL) {
+            return false;
+        }
     }
     return i == q->n_segments;
 }

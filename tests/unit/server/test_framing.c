@@ -27,7 +27,7 @@ static loss_status check(struct framing *f, const char *const *fields, struct lo
         strcpy(line[i], fields[i]);
         char *colon = strstr(line[i], ":");
         *colon = '\0';
-        framing_add(f, line[i], colon[1] != '\0' ? colon + 2 : NULL);
+        framing_add(f, line[i], strlen(line[i]), colon[1] != '\0' ? colon + 2 : NULL);
     }
     return framing_check(f, &conf, err);
 }
@@ -90,8 +90,8 @@ static loss_status check_bytes(const char *head, size_t size, size_t target_size
     }
     bytes.version = buffer + 7;
     framing_bytes(&f, &bytes);
-    framing_add(&f, buffer + 17, buffer + 20);
-    framing_add(&f, buffer + 23, buffer + 26);
+    framing_add(&f, buffer + 17, strlen(buffer + 17), buffer + 20);
+    framing_add(&f, buffer + 23, strlen(buffer + 23), buffer + 26);
     return framing_check(&f, &conf, &err);
 }
 
