@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * log.c - lines put together on the stack.
- *
- * A line leaves with one write of its own, at once, though collecting several would spare system calls: what a process
- * that crashes has not written is lost, and the lines before a crash are those that somebody will want.
  */
 #include <server/log.h>
 
@@ -11,11 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <server/access/auth.h>
 
 #include <server/access/keyfile.h>
+#include <server/log_writer.h>
 #include <text/hex.h>
 
 #define LINE_MAX_BYTES 2048
@@ -35,20 +32,24 @@ struct line {
     size_t size;
 };
 
-static void put_bytes(struct line *l, const char *s, size_t n)
+static inline void put_bytes(struct line *l, const char *s, size_t n)
 {
-    size_t room = sizeof l->text - 1 - l->size;
-    if (n > room) {
-        n = room;
+    if (n <= sizeof l->text - 1 - l->size) {
+        memcpy(l->text + l->size, s, n);
+        l->size += n;
+        return;
     }
-    memcpy(l->text + l->size, s, n);
-    l->size += n;
+    memcpy(l->text + l->size, s, sizeof l->text - 1 - l->size);
+    l->size = sizeof l->text - 1;
 }
 
 static void put(struct line *l, const char *s)
 {
     put_bytes(l, s, strlen(s));
 }
+
+/* What is written here, and so its length too. */
+#define PUT(l, literal) put_bytes((l), "" literal, sizeof(literal) - 1)
 
 static void put_number(struct line *l, uint64_t v)
 {
@@ -77,25 +78,71 @@ static bool plain(char c)
     return c >= 0x20 && c < 0x7F && (c != '"' || !settings.json) && c != '\\';
 }
 
+#define EACH_BYTE(b) (0x0101010101010101u * (uint64_t)(b))
+
+/* How many of the n bytes at s are plain, eight at a time; it may stop early. Bit 7 of a byte is set for what is above
+ * ASCII, below a space, DEL, a quote or a backslash, and above such a byte perhaps for others. */
+static size_t plain_words(const char *s, size_t n)
+{
+    const uint64_t tops = EACH_BYTE(0x80), ones = EACH_BYTE(1);
+    size_t i = 0;
+
+    for (uint64_t v; i + sizeof v <= n; i += sizeof v) {
+        memcpy(&v, s + i, sizeof v);
+        uint64_t quote = v ^ EACH_BYTE('"'), slash = v ^ EACH_BYTE('\\');
+        if (((v | (v - EACH_BYTE(0x20)) | (v + ones) | (quote - ones) | (slash - ones)) & tops) != 0) {
+            break;
+        }
+    }
+    return i;
+}
+
+/* A client may have put its key where it is logged: into the query, or for its request's id. */
+static void hide_keys(struct line *l, size_t from)
+{
+    const size_t prefix = strlen(KEYFILE_PREFIX);
+    char *end = l->text + l->size;
+    char *p = l->text + from + prefix - 1;
+
+    while (p < end && (p = memchr(p, KEYFILE_PREFIX[prefix - 1], (size_t)(end - p))) != NULL) {
+        char *digits = ++p;
+        if (memcmp(p - prefix, KEYFILE_PREFIX, prefix) != 0) {
+            continue;
+        }
+        while (p < end && hex_value(*p) >= 0) {
+            p++;
+        }
+        if (p - digits >= KEY_DIGITS_SHOWN) {
+            memset(digits, 'x', (size_t)(p - digits));
+        }
+    }
+}
+
 /* Text of strangers, at most `most` bytes: whatever could end a string or a line, or is no ASCII, is escaped. */
 static void put_escaped(struct line *l, const char *s, size_t most)
 {
-    size_t i = 0;
+    size_t n = strnlen(s, most + 1), i = 0, from = l->size;
+    bool cut = n > most;
 
-    while (i < most && s[i] != '\0') {
+    n -= cut;
+    while (i < n) {
         size_t begun = i;
-        while (i < most && plain(s[i])) {
+        i += plain_words(s + i, n - i);
+        while (i < n && plain(s[i])) {
             i++;
         }
         put_bytes(l, s + begun, i - begun);
-        if (i < most && s[i] != '\0') {
+        if (i < n) {
             unsigned char c = (unsigned char)s[i++];
             char escape[6] = {'\\', 'u', '0', '0', hex_digits[c >> 4], hex_digits[c & 15]};
             put_bytes(l, escape, sizeof escape);
         }
     }
-    if (s[i] != '\0') {
-        put(l, "...");
+    if (cut) {
+        PUT(l, "...");
+    }
+    if (l->size - from >= strlen(KEYFILE_PREFIX) + KEY_DIGITS_SHOWN) {
+        hide_keys(l, from);
     }
 }
 
@@ -120,33 +167,13 @@ static void put_time(struct line *l)
     fraction[2] = (char)('0' + ms / 10 % 10);
     fraction[3] = (char)('0' + ms % 10);
     fraction[4] = 'Z';
-    put(l, calendar);
+    put_bytes(l, calendar, sizeof "2026-01-31T12:34:56" - 1);
     put_bytes(l, fraction, 5);
 }
 
-/* A client may have put its key where it is logged: into the query, or for its request's id. */
-static void hide_keys(struct line *l)
+static void end_line(struct line *l)
 {
-    char *end = l->text + l->size;
-    char *p = l->text;
-
-    while ((p = memmem(p, (size_t)(end - p), KEYFILE_PREFIX, strlen(KEYFILE_PREFIX))) != NULL) {
-        char *digits = p + strlen(KEYFILE_PREFIX);
-        for (p = digits; p < end && hex_value(*p) >= 0;) {
-            p++;
-        }
-        if (p - digits >= KEY_DIGITS_SHOWN) {
-            memset(digits, 'x', (size_t)(p - digits));
-        }
-    }
-}
-
-static void flush(struct line *l)
-{
-    hide_keys(l);
     l->text[l->size++] = '\n';
-    ssize_t written = write(STDERR_FILENO, l->text, l->size);
-    (void)written; /* a log that nobody reads any more is no reason to stop */
 }
 
 void log_init(bool json, log_level level)
@@ -169,21 +196,22 @@ void log_line(log_level level, const char *format, ...)
     va_end(args);
     l.size = 0;
     if (settings.json) {
-        put(&l, "{\"time\":\"");
+        PUT(&l, "{\"time\":\"");
         put_time(&l);
-        put(&l, "\",\"level\":\"");
+        PUT(&l, "\",\"level\":\"");
         put(&l, level_names[level]);
-        put(&l, "\",\"message\":\"");
+        PUT(&l, "\",\"message\":\"");
         put_escaped(&l, message, sizeof message);
-        put(&l, "\"}");
+        PUT(&l, "\"}");
     } else {
         put_time(&l);
-        put(&l, " ");
+        PUT(&l, " ");
         put(&l, level_names[level]);
-        put(&l, ": ");
+        PUT(&l, ": ");
         put_escaped(&l, message, sizeof message);
     }
-    flush(&l);
+    end_line(&l);
+    log_writer_put_now(l.text, l.size);
 }
 
 static void put_phase(struct line *l, const char *before, int64_t us)
@@ -198,25 +226,25 @@ static void request_json(struct line *l, const struct log_request *r)
 {
     const struct request *q = r->request;
 
-    put(l, "{\"time\":\"");
+    PUT(l, "{\"time\":\"");
     put_time(l);
-    put(l, "\",\"level\":\"info\",\"method\":\"");
+    PUT(l, "\",\"level\":\"info\",\"method\":\"");
     put_escaped(l, q->method, 16);
-    put(l, "\",\"target\":\"");
+    PUT(l, "\",\"target\":\"");
     put_escaped(l, q->target, TARGET_SHOWN);
-    put(l, "\",\"status\":");
+    PUT(l, "\",\"status\":");
     put_number(l, (uint64_t)r->status);
-    put(l, ",\"bytes_in\":");
+    PUT(l, ",\"bytes_in\":");
     put_number(l, q->body_size);
-    put(l, ",\"bytes_out\":");
+    PUT(l, ",\"bytes_out\":");
     put_number(l, r->bytes_out);
     if (q->loss != NULL) {
-        put(l, ",\"loss\":\"");
+        PUT(l, ",\"loss\":\"");
         put(l, q->loss->name);
-        put(l, "\",\"rows\":");
+        PUT(l, "\",\"rows\":");
         put_number(l, q->rows);
     }
-    put(l, ",\"ms\":");
+    PUT(l, ",\"ms\":");
     put_ms(l, r->total_us);
     put_phase(l, ",\"read_ms\":", q->times.read);
     put_phase(l, ",\"decode_ms\":", q->times.decode);
@@ -224,23 +252,23 @@ static void request_json(struct line *l, const struct log_request *r)
     put_phase(l, ",\"store_ms\":", q->times.store);
     put_phase(l, ",\"encode_ms\":", q->times.encode);
     if (q->key != NULL) {
-        put(l, ",\"key\":\"");
+        PUT(l, ",\"key\":\"");
         put(l, q->key->is.name);
-        put(l, "\"");
+        PUT(l, "\"");
     }
     if (r->code != NULL) {
-        put(l, ",\"code\":\"");
+        PUT(l, ",\"code\":\"");
         put(l, r->code);
-        put(l, "\"");
+        PUT(l, "\"");
     }
     if (q->traceparent != NULL) {
-        put(l, ",\"traceparent\":\"");
+        PUT(l, ",\"traceparent\":\"");
         put(l, q->traceparent);
-        put(l, "\"");
+        PUT(l, "\"");
     }
-    put(l, ",\"request_id\":\"");
+    PUT(l, ",\"request_id\":\"");
     put_escaped(l, q->request_id, 128);
-    put(l, "\"}");
+    PUT(l, "\"}");
 }
 
 static void request_text(struct line *l, const struct log_request *r)
@@ -248,39 +276,39 @@ static void request_text(struct line *l, const struct log_request *r)
     const struct request *q = r->request;
 
     put_time(l);
-    put(l, " ");
+    PUT(l, " ");
     put_number(l, (uint64_t)r->status);
-    put(l, " ");
+    PUT(l, " ");
     put_escaped(l, q->method, 16);
-    put(l, " ");
+    PUT(l, " ");
     put_escaped(l, q->target, TARGET_SHOWN);
-    put(l, " ");
+    PUT(l, " ");
     put_ms(l, r->total_us);
-    put(l, " ms");
+    PUT(l, " ms");
     put_phase(l, " read ", q->times.read);
     put_phase(l, " decode ", q->times.decode);
     put_phase(l, " compute ", q->times.compute);
     put_phase(l, " store ", q->times.store);
     put_phase(l, " encode ", q->times.encode);
-    put(l, " in ");
+    PUT(l, " in ");
     put_number(l, q->body_size);
-    put(l, " out ");
+    PUT(l, " out ");
     put_number(l, r->bytes_out);
     if (q->loss != NULL) {
-        put(l, " ");
+        PUT(l, " ");
         put(l, q->loss->name);
-        put(l, " rows ");
+        PUT(l, " rows ");
         put_number(l, q->rows);
     }
     if (q->key != NULL) {
-        put(l, " key ");
+        PUT(l, " key ");
         put(l, q->key->is.name);
     }
     if (r->code != NULL) {
-        put(l, " ");
+        PUT(l, " ");
         put(l, r->code);
     }
-    put(l, " ");
+    PUT(l, " ");
     put_escaped(l, q->request_id, 128);
 }
 
@@ -297,5 +325,6 @@ void log_request(const struct log_request *r)
     } else {
         request_text(&l, r);
     }
-    flush(&l);
+    end_line(&l);
+    log_writer_put(l.text, l.size);
 }

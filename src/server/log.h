@@ -3,7 +3,8 @@
  * log.h - lines on standard error: one a request, and what happens to the daemon.
  *
  * Text for people where standard error is a terminal, JSON for machines elsewhere. A line is put together on the
- * stack and leaves in one write, so that lines of several threads never mix and no thread waits for another.
+ * stack and handed to log_writer.h as a whole, so that lines of several threads never mix. Those of requests leave
+ * together with others within a few milliseconds, those about the daemon at once.
  */
 #ifndef SERVER_LOG_H
 #define SERVER_LOG_H

@@ -19,6 +19,7 @@
 #include <server/http/listen.h>
 #include <server/http/tls.h>
 #include <server/log.h>
+#include <server/log_writer.h>
 #include <server/machine.h>
 
 #define EXPIRE_SECONDS 60
@@ -314,6 +315,7 @@ int server_run(const struct conf *conf)
     signals_init(&signals);
     log_init(conf->log_format == CONF_LOG_JSON || (conf->log_format == CONF_LOG_AUTO && isatty(STDERR_FILENO) == 0),
              (log_level)conf->log_level);
+    (void)log_writer_start(); /* without it lines leave one by one */
     struct http *http = start(&s, &listener);
     if (http != NULL) {
         announce(&s, &listener);
@@ -328,5 +330,6 @@ int server_run(const struct conf *conf)
     auth_close(s.auth);
     registry_close(s.registries);
     metrics_free(s.metrics);
+    log_writer_stop();
     return ended_well ? 0 : 1;
 }
