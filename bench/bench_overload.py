@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ten times as many calls as the server can take: bench_overload.py BUILD_DIR.
 
-Large calls from as many connections as keep the server busy, and from ten times as many that ask again at once when they are
-refused, whatever Retry-After says: what is answered well (goodput), beside the peak. The queue is short, so that there is
-something to refuse. Meanwhile one client sends a head now and then and times its refusal; another one the worked example.
-The clients share the machine's cores, and what they take grows with the refusals: hence also by the server's CPU time. Of
-calls that are much to read and little to compute, refusing costs a good part. BENCH_SECONDS sets a run's length.
+The peak is what is answered when as many connections as fill the queue send one call after another. Then calls come at ten
+times that rate, each at its moment, whatever becomes of those before (`paced_load`): how many are answered well beside the
+peak (goodput), and how long a refusal takes. The queue is short, so that there is something to refuse. The load has the last
+processor, and the server the others, so that the one does not live on the other's time. Meanwhile one client asks for the
+worked example now and then. BENCH_SECONDS sets a run's length.
 """
 
 import json
 import os
 import random
-import re
 import statistics
 import struct
 import subprocess
@@ -20,6 +19,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "support"))
@@ -31,19 +31,11 @@ SECONDS = max(2, round(1.5 * float(os.environ.get("BENCH_SECONDS", "4"))))
 ROUNDS = 3
 QUEUE = 4
 BUSY = QUEUE  # connections that keep the server busy, with nothing refused
+TIMES = 10
+MOST = 1000  # calls under way at a time
+CORES = sorted(os.sched_getaffinity(0))
 SMALL_PATH = "/v1/losses/mean_squared_error"
 SMALL = b'{"labels": [1, 2, 4], "predictions": [2, 2, 2]}'
-
-SCRIPT = """
-local file = io.open(os.getenv("BENCH_BODY"), "rb")
-wrk.method = "POST"
-wrk.body = file:read("*a")
-wrk.headers["Content-Type"] = os.getenv("BENCH_TYPE")
-function done(summary, latency, requests)
-    io.write(string.format("FIGURES %d %d %d\\n", summary.requests, summary.duration, summary.errors.status))
-end
-"""
-
 
 def row(what, value, unit):
     print(f"{what:<72}  {value:.4g} {unit}", flush=True)
@@ -74,81 +66,84 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def run_wrk(folder, url, pid, call, connections):
-    """Good answers a second, refusals a second, and good answers a second of the server's CPU time."""
+def pinned(cores, *command):
+    return ["taskset", "-c", ",".join(map(str, cores)), *command] if len(CORES) > 1 else list(command)
+
+
+def run_load(program, folder, url, pid, rate, connections):
+    """What paced_load counted, and the server's CPU seconds."""
     before = cpu_seconds(pid)
-    out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--timeout", "60s", "-s", str(folder / "post.lua"), url + call.path],
-                         env={**os.environ, "BENCH_BODY": str(folder / "body"), "BENCH_TYPE": call.media}, stdout=subprocess.PIPE, text=True, check=True).stdout
-    requests, duration, refused = map(int, re.search(r"FIGURES (\d+) (\d+) (\d+)", out).groups())
-    good = requests - refused
-    return good / duration * 1e6, refused / duration * 1e6, good / max(0.01, cpu_seconds(pid) - before)
+    command = pinned(CORES[-1:], str(program), str(urlsplit(url).port), str(folder / "request"), f"{rate:.6f}", str(SECONDS), str(connections))
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    figures = json.loads(done.stdout)
+    figures["server_cpu"] = max(0.01, cpu_seconds(pid) - before)
+    if figures["other"]:
+        raise RuntimeError(f"{figures['other']} of {figures['sent']} calls were neither answered nor refused with Retry-After")
+    return figures
 
 
 class Probe(threading.Thread):
-    """Asks every 20 ms, and times its answers by status. 100: the head was let in, and that is all it wanted to know."""
+    """The worked example, every 20 ms on a connection of its own."""
 
-    def __init__(self, url, data):
+    def __init__(self, url):
         super().__init__()
-        self.wire, self.data = Wire(url), data
+        self.wire = Wire(url)
         self.stopping = threading.Event()
-        self.times, self.without_hint = {}, 0
-
-    def ask(self):
-        begun = time.perf_counter()
-        self.wire.send(self.data)
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += self.wire.socket.recv(4096) or b" 0 \r\n\r\n"
-        status = int(head.split(b" ", 2)[1])
-        self.times.setdefault(status, []).append((time.perf_counter() - begun) * 1e3)
-        self.without_hint += status == 503 and b"\r\nRetry-After:" not in head
+        self.times = []
 
     def run(self):
         while not self.stopping.is_set():
-            self.wire.open()
-            self.ask()
+            begun = time.perf_counter()
+            if self.wire.ask(post(SMALL_PATH, SMALL)).status != 200:
+                raise RuntimeError("the worked example was not answered")
+            self.times.append((time.perf_counter() - begun) * 1e3)
             self.wire.close()
             time.sleep(0.02)
 
 
-def percentile(times, share):
-    return sorted(times)[min(len(times) - 1, int(len(times) * share))]
-
-
-def measure(what, folder, url, pid, call):
-    (folder / "body").write_bytes(call.body)
-    run_wrk(folder, url, pid, call, BUSY)  # warm
-    peaks, goods = [], []
-    probes = (Probe(url, head("POST", call.path, f"Content-Type: {call.media}", f"Content-Length: {len(call.body)}", "Expect: 100-continue")),
-              Probe(url, post(SMALL_PATH, SMALL)))
+def measure(what, program, folder, url, pid, call):
+    fields = f"Content-Type: {call.media}", f"Content-Length: {len(call.body)}"
+    (folder / "request").write_bytes(head("POST", call.path, *fields) + call.body)
+    run_load(program, folder, url, pid, 0, BUSY)  # warm
+    probe = Probe(url)
+    peaks, loads = [], []
     for _ in range(ROUNDS):
-        peaks.append(run_wrk(folder, url, pid, call, BUSY))
-        if not probes[0].is_alive():
-            for probe in probes:
-                probe.start()
-        goods.append(run_wrk(folder, url, pid, call, 10 * BUSY))
-    for probe in probes:
-        probe.stopping.set()
-    for probe in probes:
-        probe.join()
-    large, small = probes
-    if set(large.times) - {100, 503} or set(small.times) != {200} or large.without_hint:
-        raise RuntimeError(f"answered {list(large.times)} and {list(small.times)}, {large.without_hint} refusals without Retry-After")
-    row(f"{what}: refusals to an answer", statistics.median(g[1] / g[0] for g in goods), "times")
-    row(f"{what}: goodput to peak", statistics.median(g[0] / p[0] for g, p in zip(goods, peaks)), "times")
-    row(f"{what}: goodput to peak, by the server's CPU time", statistics.median(g[2] / p[2] for g, p in zip(goods, peaks)), "times")
+        peaks.append(run_load(program, folder, url, pid, 0, BUSY))
+        if not probe.is_alive():
+            probe.start()
+        loads.append(run_load(program, folder, url, pid, TIMES * peaks[-1]["good"] / peaks[-1]["seconds"], MOST))
+    probe.stopping.set()
+    probe.join()
+
+    def ratio(per):
+        return statistics.median(g["good"] / g[per] * p[per] / p["good"] for g, p in zip(loads, peaks))
+
+    def median(figure, figures=loads):
+        return statistics.median(figure(f) for f in figures)
+
+    row(f"{what}: answers a second at the peak", median(lambda f: f["good"] / f["seconds"], peaks), "1/s")
+    row(f"{what}: calls sent, to the peak", median(lambda f: f["sent"] / f["seconds"]) / median(lambda f: f["good"] / f["seconds"], peaks), "times")
+    row(f"{what}: sent late, p99", median(lambda f: f["late_p99"]), "ms")
+    row(f"{what}: refusals to an answer", median(lambda f: f["refused"] / max(1, f["good"])), "times")
+    row(f"{what}: goodput to peak", ratio("seconds"), "times")
+    row(f"{what}: goodput to peak, by the server's CPU time", ratio("server_cpu"), "times")
+    row(f"{what}: the server's CPU time for all else, a refusal",
+        median(lambda f: (f["server_cpu"] - f["good"] * median(lambda p: p["server_cpu"] / p["good"], peaks)) / max(1, f["refused"]) * 1e6), "us")
+    row(f"{what}: the load's CPU time", median(lambda f: f["cpu"] / f["seconds"]), "of a core")
+    for share in ("p50", "p99"):
+        row(f"{what}: a refusal, {share}", median(lambda f: f["refusal_" + share]), "ms")
     for share in (0.5, 0.99):
-        row(f"{what}: a refusal, p{share * 100:g}", percentile(large.times[503], share), "ms")
-        row(f"{what}: the worked example meanwhile, p{share * 100:g}", percentile(small.times[200], share), "ms")
+        row(f"{what}: the worked example meanwhile, p{share * 100:g}", sorted(probe.times)[int((len(probe.times) - 1) * share)], "ms")
 
 
 def main(build):
+    program = Path(build) / "bench" / "paced_load"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "post.lua").write_text(SCRIPT, encoding="ascii")
-        with lossd(Path(build) / "lossd", "--queue-jobs", str(QUEUE)) as (url, server):
-            measure("4 MB of JSON", folder, url, server.pid, json_call(200_000))
-            measure("50 losses of 4 MB", folder, url, server.pid, many_losses(500_000, 50))
+        with lossd(Path(build) / "lossd", "--queue-jobs", str(QUEUE), under=pinned(CORES[:-1])) as (url, server):
+            measure("4 MB of JSON", program, folder, url, server.pid, json_call(200_000))
+            measure("50 losses of 4 MB", program, folder, url, server.pid, many_losses(500_000, 50))
+            measure("50 losses of 100 KB", program, folder, url, server.pid, many_losses(12_500, 50))
 
 
 if __name__ == "__main__":

@@ -166,6 +166,15 @@ static bool has_room(const struct executor *e, size_t bytes)
            (e->bytes == 0 || (bytes <= e->most.bytes && e->bytes <= e->most.bytes - bytes));
 }
 
+bool executor_full(struct executor *e)
+{
+    pthread_mutex_lock(&e->mutex);
+    forget_places(e);
+    bool full = !has_room(e, 0);
+    pthread_mutex_unlock(&e->mutex);
+    return full;
+}
+
 executor_place executor_reserve(struct executor *e, size_t bytes)
 {
     executor_place place = 0;

@@ -37,6 +37,8 @@ struct executor_bounds {
 /* group NULL: one job at a time, in the order of submission where there is one thread. NULL: no memory or thread */
 struct executor *executor_new(const char *name, size_t threads, const struct executor_bounds *bounds,
                               const struct executor_group *group);
+/* Would no job be taken now, however small? */
+bool executor_full(struct executor *e);
 /* A place for a job of about so many bytes, to be given to executor_submit or executor_leave; 0: full. */
 executor_place executor_reserve(struct executor *e, size_t bytes);
 void executor_leave(struct executor *e, executor_place place); /* 0 is fine */

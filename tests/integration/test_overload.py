@@ -4,6 +4,7 @@
 test_overload.py LOSSD.
 """
 
+import gzip
 import select
 import sys
 import time
@@ -16,6 +17,9 @@ from wire import Wire, head, post
 MSE = "/v1/losses/mean_squared_error"
 SMALL = post(MSE, b'{"labels": [1, 2, 4], "predictions": [2, 2, 2]}')
 QUEUED = post(MSE, b'{"labels": [%s], "predictions": [%s], "losses": false}' % ((b",".join([b"1"] * 40_000),) * 2))
+FEW_BYTES = post("/v1/evaluate", b'{"tensors": {"y": [%s]}, "losses": [%s]}' % (
+    b",".join([b"1"] * 2000), b",".join([b'{"loss": "mean_squared_error", "labels": {"ref": "y"}, "predictions": {"ref": "y"}}'] * 50)))
+NOT_SMALL = post(MSE, b'{"labels": [%s], "predictions": [%s]}' % ((b",".join([b"1"] * 15_000),) * 2))
 QUEUE = 2
 ENDLESS = 5_000_000  # numbers: computed until its client leaves
 PROGRAM = None
@@ -67,11 +71,29 @@ class Overload(unittest.TestCase):
 
     def check_refused_by_the_head(self):
         """Large calls: no byte of their bodies is sent."""
-        for target, media in ((MSE, "application/json"), ("/v2/models/huber_loss/infer", "application/json"),
-                              ("/v1/evaluate", "application/x-safetensors")):
-            answer = self.wire().ask(head("POST", target, f"Content-Type: {media}", "Content-Length: 5000000"))
+        for target, media, size in ((MSE, "application/json", 5_000_000), ("/v2/models/huber_loss/infer", "application/json", 5_000_000),
+                                    ("/v1/evaluate", "application/x-safetensors", 5_000_000), ("/v1/evaluate", "application/json", 20_000),
+                                    (MSE, "application/json", 70_000)):
+            answer = self.wire().ask(head("POST", target, f"Content-Type: {media}", f"Content-Length: {size}"))
             self.check_refused(answer)
             self.assertEqual(answer.headers["Connection"].lower(), "close")
+        self.check_refused(self.wire().ask(head("POST", MSE, "Content-Encoding: gzip", "Content-Length: 20000")))
+
+    def check_refused_when_it_is_seen_to_be_large(self):
+        """Bodies of unknown size, when as much has come as may be for the queue: their ends never come."""
+        piece = b" " * 10_000
+        wire = self.wire()
+        wire.send(head("POST", MSE, "Content-Type: application/json", "Transfer-Encoding: chunked"))
+        for _ in range(8):
+            wire.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.check_refused(wire.receive())
+        packed = gzip.compress(b'{"labels": [' + b" " * 500_000)
+        fields = head("POST", MSE, "Content-Encoding: gzip", "Content-Length: 10000")
+        self.check_refused(self.wire().ask_in_pieces([fields + packed[:100], *(packed[i : i + 5] for i in range(100, len(packed), 5))]))
+
+    def check_refused_after_it_has_all_been_sent(self):
+        """Who writes a whole body before reading gets the answer, not a reset."""
+        self.check_refused(self.wire().ask(post(MSE, b" " * 900_000)))
 
     def check_answered(self, *wires):
         for wire in wires:
@@ -80,9 +102,13 @@ class Overload(unittest.TestCase):
     def test_a_full_queue(self):
         busy, *waiting = self.fill(QUEUE)
         self.check_refused_by_the_head()
+        self.check_refused_when_it_is_seen_to_be_large()
+        self.check_refused_after_it_has_all_been_sent()
+        self.check_refused(self.wire().ask(QUEUED))
         wire = self.wire()
-        self.check_refused(wire.ask(QUEUED))  # only its body shows that it is for the queue
+        self.check_refused(wire.ask(FEW_BYTES))  # only its body shows that it is for the queue
         self.assertEqual(wire.ask(SMALL).status, 200)
+        self.assertEqual(wire.ask(NOT_SMALL).status, 200)
         self.assertEqual(self.length(), 1 + QUEUE)
         busy.close()
         self.check_answered(*waiting)

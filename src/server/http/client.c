@@ -71,7 +71,7 @@ void client_send(struct client *c, const void *head, size_t head_size, const voi
         tls_send(c->session, body, body_size);
         return;
     }
-    ssize_t written = sendmsg(c->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t written = sendmsg(c->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE); /* one segment with the end */
     (void)written; /* a client that is gone needs no answer */
 }
 

@@ -32,6 +32,7 @@
 #include <server/http/late_reply.h>
 #include <server/http/linger.h>
 #include <server/http/pace.h>
+#include <server/http/place.h>
 #include <server/http/workers.h>
 #include <server/log.h>
 #include <server/machine.h>
@@ -39,7 +40,6 @@
 #include <server/server.h>
 
 #define REPLY_BLOCK (32 << 10)
-#define LARGE_BODY (256 << 10)
 #define SMALL_CHUNK 64
 #define FREE_CHUNKS 1024 /* so many may be smaller on average */
 #define PEEK_US 5000     /* between looks at whether the client is still there */
@@ -373,25 +373,6 @@ static void begin_fingerprint(struct exchange *x)
     }
 }
 
-static loss_status overloaded(struct loss_error *err)
-{
-    return loss_fail(err, LOSS_OVERLOADED, "",
-                     "too many calls are waiting; the server's options --queue-jobs and "
-                     "--queue-bytes set the limit");
-}
-
-/* Reading a large body costs more than what is to be saved by refusing it: it finds room in the queue, or is not read. */
-static loss_status keep_place(struct exchange *x, struct loss_error *err)
-{
-    const struct route *route = x->request.route;
-
-    if (route == NULL || route->body != BODY_STREAM || x->length <= LARGE_BODY) {
-        return LOSS_OK;
-    }
-    x->kept = executor_reserve(x->http->server->compute, (size_t)x->length);
-    return x->kept != 0 ? LOSS_OK : overloaded(err);
-}
-
 static void leave_place(struct exchange *x)
 {
     executor_leave(x->http->server->compute, x->kept);
@@ -407,11 +388,11 @@ static loss_status accept_head(struct exchange *x, struct loss_error *err)
         return loss_fail(err, LOSS_SHUTTING_DOWN, "", "the server is shutting down and takes no new work");
     }
     LOSS_TRY(body_check_length(q, x->length, err));
+    LOSS_TRY(place_take(q, place_size(q, x->length), &x->kept, err)); /* before anything is made for reading it */
     if (q->idempotency_key != NULL) {
         begin_fingerprint(x);
     }
     LOSS_TRY(q->route != NULL && q->route->begin != NULL ? q->route->begin(q, err) : LOSS_OK);
-    LOSS_TRY(keep_place(x, err));
     return body_begin(&x->body, q, x->has_length, err);
 }
 
@@ -465,8 +446,10 @@ static enum MHD_Result take_head(struct exchange *x, const char *method, const c
     if (broken || accept_head(x, &x->error) != LOSS_OK) {
         refuse(x);
         const char *expect = request_header(q, "Expect");
-        bool unread = x->error.status == LOSS_OVERLOADED && x->length > LARGE_BODY;
-        if (broken || unread || (x->has_body && (expect != NULL || too_much_left(x)))) {
+        if (x->has_body && x->error.status == LOSS_OVERLOADED && expect == NULL) {
+            return send_reply_and_close(x);
+        }
+        if (broken || (x->has_body && (expect != NULL || too_much_left(x)))) {
             return queue_reply_and_close(x);
         }
         return MHD_YES;
@@ -514,6 +497,9 @@ static loss_status accept_piece(struct exchange *x, const char *bytes, size_t n,
     if (q->idempotency_key != NULL) {
         sha256_update(&x->fingerprint, n, (const uint8_t *)bytes);
     }
+    if (!q->has_announced) { /* the head did not tell how large it is */
+        LOSS_TRY(place_take(q, q->content_size, &x->kept, err));
+    }
     return body_feed(&x->body, bytes, n, err);
 }
 
@@ -528,7 +514,7 @@ static enum MHD_Result take_piece(struct exchange *x, const char *bytes, size_t 
         refuse(x);
     }
     x->request.body_size += size;
-    if (x->phase == PHASE_REFUSED && too_much_left(x)) {
+    if (x->phase == PHASE_REFUSED && (too_much_left(x) || x->error.status == LOSS_OVERLOADED)) {
         return send_reply_and_close(x);
     }
     return MHD_YES;
@@ -568,7 +554,7 @@ static void run_steps(struct exchange *x, request_next place)
 
 static void set_overloaded(struct exchange *x)
 {
-    overloaded(&x->error);
+    place_overloaded(&x->error);
     set_problem(x);
     x->request.next = NEXT_DONE;
 }
@@ -672,7 +658,7 @@ static void answer_options(struct exchange *x)
 /* What is left to do at the end of a large body takes milliseconds, which small calls on this thread would wait. */
 static request_next first_place(const struct request *q)
 {
-    bool large = q->route->body == BODY_STREAM && q->content_size > LARGE_BODY;
+    bool large = q->route->body == BODY_STREAM && q->content_size > PLACE_LARGE_BODY;
     return large && q->route->start == NEXT_HERE ? NEXT_COMPUTE : q->route->start;
 }
 

@@ -19,6 +19,7 @@ loss_status evaluate_step(struct request *q, struct reply *r, struct loss_error 
      .access = ACCESS_COMPUTE,                                                                                         \
      .query = evaluate_query,                                                                                          \
      .body = BODY_STREAM,                                                                                              \
+     .many_losses = true,                                                                                              \
      .media = evaluate_media,                                                                                          \
      .start = NEXT_HERE,                                                                                               \
      .begin = evaluate_begin,                                                                                          \

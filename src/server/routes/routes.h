@@ -33,6 +33,7 @@ struct route {
     const char *const *media; /* types that a body may have, NULL-terminated; NULL: application/json alone */
     const char *fields_media; /* with a body of this type the query may have any names: begin checks them; or NULL */
     route_body body;
+    bool many_losses; /* each number of the body may be computed with many times */
     route_access access;
     request_next start; /* where step runs first */
     /* BODY_STREAM: when the head is there (may look at headers), then each piece. Failing here answers early. */
