@@ -50,7 +50,7 @@ class Server:
             fields += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         return self.wire.ask(head(method, target, *fields) + body, method)
 
-    def reload(self, text, expect="keys read from"):
+    def reload(self, text, expect=" read from "):
         self.keys.write_text(text)
         seen = self.log.read_text().count(expect)
         self.process.send_signal(signal.SIGHUP)
@@ -213,9 +213,9 @@ class Keys(unittest.TestCase):
         with serve(line("a", a, "compute")) as server:
             self.assertEqual(server.ask("GET", "/v1/losses", key=a).status, 200)
             connection = server.wire.socket
-            server.reload(line("a", a, "compute") + line("b", b, "compute"))
+            server.reload(line("a", a, "compute") + line("b", b, "compute"), "2 keys read from")
             self.assertEqual(server.ask("GET", "/v1/losses", key=b).status, 200)
-            server.reload(line("b", b, "compute"))
+            server.reload(line("b", b, "compute"), "1 key read from")
             self.assertEqual(server.ask("GET", "/v1/losses", key=a).status, 401)
             server.reload("nonsense\n", "the keys stay as they were")
             self.assertEqual(server.ask("GET", "/v1/losses", key=b).status, 200)

@@ -138,6 +138,28 @@ class SlowClients(unittest.TestCase):
             self.check_408(until_closed(connection), "--head-timeout")
         self.assertGreaterEqual(self.late("head"), 6)
 
+    def test_a_part_of_a_line_behind_an_answer(self):
+        """And then nothing; it comes with the answer, or in one segment with the request before it."""
+        call = post(MSE, b'{"labels": [1, 2, 4], "predictions": [2, 2, 2]}')
+        for requests, together in ((1, b""), (3, b""), (1, b"GET /hea"), (2, b"POST /v1/losses/h")):
+            with self.subTest(requests=requests, together=together):
+                wire = Wire(self.url)
+                for i in range(requests):
+                    last = i + 1 == requests
+                    self.assertEqual(wire.ask(call + (together if last else b"")).status, 200)
+                with wire.socket as connection:
+                    if not together:
+                        connection.sendall(b"GET /healthz?x=1")
+                    self.check_408(until_closed(connection), "--head-timeout")
+
+    def test_a_line_end_behind_a_body_is_no_request(self):
+        """Old clients send one: their connections are idle, and not late."""
+        wire = Wire(self.url)
+        for _ in range(3):
+            self.assertEqual(wire.ask(post(MSE, b'{"labels": [1, 2, 4], "predictions": [2, 2, 2]}') + b"\r\n").status, 200)
+        self.assertEqual(until_closed(wire.socket), b"")
+        wire.close()
+
     def test_bodies(self):
         """Nothing, too little a second, or enough a second for too long."""
         start = head("POST", MSE, "Content-Type: application/json", "Content-Length: 100000000", "X-Request-Id: slow-1")

@@ -241,7 +241,7 @@ loss_status auth_reload(struct auth *a, struct loss_error *err)
         return status;
     }
     auth_release(old);
-    log_line(LOG_INFO, "%zu keys read from %s", fresh->n, a->path);
+    log_line(LOG_INFO, "%zu %s read from %s", fresh->n, fresh->n == 1 ? "key" : "keys", a->path);
     return LOSS_OK;
 }
 

@@ -86,6 +86,7 @@ struct exchange {
     bool stored;         /* a step on the store executor has run: too late to refuse */
     executor_place kept; /* in the compute queue, while a large body comes */
     bool has_length;
+    size_t head_size;              /* bytes; 0: not known */
     uint64_t length;               /* Content-Length */
     uint64_t pieces, small_pieces; /* of a chunked body */
     uint64_t dropped;              /* bytes of body since it was refused */
@@ -348,6 +349,7 @@ static loss_status check_framing(struct exchange *x, const char *version, struct
                                                   .size = f.bytes});
     }
     check_fields(x, &f);
+    x->head_size = f.bytes;
     x->has_length = f.length != NULL;
     x->length = framing_length(&f);
     x->request.has_announced = x->has_length;
@@ -835,6 +837,8 @@ static void request_completed(void *cls, struct MHD_Connection *connection, void
     if (x->counted) {
         account(x, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     }
+    bool counted = x->head_size > 0 && (x->has_length || !x->has_body);
+    pace_took(x->pace, counted ? x->head_size + x->request.body_size : PACE_UNCOUNTED);
     (void)pace_move(x->pace, PACE_IDLE);
     leave_place(x);
     client_of(connection)->current = NULL;

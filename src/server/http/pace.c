@@ -27,6 +27,7 @@
 #define ROUND_MS 250
 #define CROWD 256       /* connections that leave memory worth giving back */
 #define SETTLED_MS 1000 /* an idle connection is not asked about before */
+#define LINE_END 2      /* that clients may send behind a body */
 
 struct pace_watch {
     pthread_mutex_t mutex; /* guards the ring, and keeps its sockets open while they are looked at */
@@ -72,6 +73,14 @@ bool pace_move(struct pace *p, pace_phase to)
     int_fast64_t state = atomic_load_explicit(&p->state, memory_order_relaxed);
 
     return phase_of(state) != PACE_LATE && atomic_compare_exchange_strong(&p->state, &state, state_of(to, coarse_ms()));
+}
+
+void pace_took(struct pace *p, uint64_t bytes)
+{
+    uint64_t before = atomic_load_explicit(&p->taken, memory_order_relaxed);
+    bool counted = before != PACE_UNCOUNTED && bytes != PACE_UNCOUNTED;
+
+    atomic_store_explicit(&p->taken, counted ? before + bytes + LINE_END : PACE_UNCOUNTED, memory_order_relaxed);
 }
 
 bool pace_late(const struct pace *p)
@@ -178,6 +187,14 @@ static void begin_window(struct pace *p, bool sent, int64_t now)
     p->window = now;
 }
 
+/* Did more come than the requests that there were? Bytes of TLS are others than those of requests. */
+static bool has_more(const struct pace *p, uint64_t moved)
+{
+    uint64_t taken = atomic_load_explicit(&p->taken, memory_order_relaxed);
+
+    return !p->encrypted && taken != PACE_UNCOUNTED && moved > taken;
+}
+
 /* A request's first line is not told before its end: of an idle connection only the bytes tell that there is one. */
 static void look_at_idle(struct pace_watch *w, struct pace *p, int64_t state, int64_t now)
 {
@@ -198,6 +215,9 @@ static void look_at_idle(struct pace_watch *w, struct pace *p, int64_t state, in
     if (!p->counted) {
         p->counted = true;
         p->moved = phase_of(state) == PACE_IDLE ? moved : 0;
+        if (phase_of(state) == PACE_IDLE && has_more(p, moved)) {
+            p->line_begun = since;
+        }
     }
     if (moved > p->moved && p->line_begun == 0) {
         p->line_begun = phase_of(state) == PACE_IDLE ? now : since;

@@ -33,12 +33,14 @@ typedef enum {
 
 #define PACE_N_PHASES PACE_LATE
 #define PACE_ID_MAX 129
+#define PACE_UNCOUNTED UINT64_MAX
 
 /* Of one connection, inside what its owner has for it; zeroed at first. */
 struct pace {
-    atomic_int_fast64_t state; /* milliseconds since when, and the phase in the lowest bits */
-    char id[PACE_ID_MAX];      /* of the request, for who sends a body; set before PACE_BODY */
-    bool oip, encrypted;       /* how to say that it is late: set before PACE_BODY, and at the beginning */
+    atomic_int_fast64_t state;  /* milliseconds since when, and the phase in the lowest bits */
+    char id[PACE_ID_MAX];       /* of the request, for who sends a body; set before PACE_BODY */
+    atomic_uint_fast64_t taken; /* bytes of the requests so far, at most; PACE_UNCOUNTED: some were not counted */
+    bool oip, encrypted;        /* how to say that it is late: set before PACE_BODY, and at the beginning */
     /* The watching thread's own: */
     struct pace *prev, *next;
     int fd;
@@ -62,6 +64,8 @@ void pace_add(struct pace_watch *w, struct pace *p, int fd);
 void pace_remove(struct pace_watch *w, struct pace *p);
 /* The connection's thread: go on to that phase. False: it was late, and has been ended. */
 bool pace_move(struct pace *p, pace_phase to);
+/* The same, before PACE_IDLE: the request had so many bytes; PACE_UNCOUNTED: we do not know. */
+void pace_took(struct pace *p, uint64_t bytes);
 bool pace_late(const struct pace *p);
 void pace_free(struct pace_watch *w); /* NULL is fine */
 
