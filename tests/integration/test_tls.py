@@ -2,9 +2,11 @@
 """HTTPS from outside: versions, certificates and their reload, clients' certificates, and all that plain HTTP can do."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -24,6 +26,7 @@ from lossd_server import free_port, lossd, stop, wait_until
 from wire import Wire, chunked, head, post
 
 LOSSD = Path(sys.argv.pop(1))
+RELOADING = 60 if "LOSSD_TEST_LONG" in os.environ else 3
 HUBER = b'{"labels":[1,2],"predictions":[1.5,5]}'
 
 
@@ -353,6 +356,45 @@ class Tls(unittest.TestCase):
                 self.assertEqual(wire.ask(post("/v1/losses/huber_loss", HUBER)).status, 200)
                 self.assertIs(wire.socket, kept)
                 wire.close()
+
+    def ask_again_and_again(self, port, key, stopping, faults):
+        """Over a new connection every few calls: some begin with every reload."""
+        fields = f"Authorization: Bearer {key}"
+        wire = Secure(port, self.trust())
+        calls = 0
+        while not stopping.is_set() and not faults:
+            answer = wire.ask(post("/v1/losses/huber_loss", HUBER, fields))
+            calls += 1
+            if answer.status != 200:
+                faults.append(answer)
+            if calls % 5 == 0:
+                wire.close()
+        wire.close()
+
+    def test_keys_and_certificates_are_read_anew_under_load(self):
+        """No call fails whose key is in every file."""
+        key, faults, stopping = "lossd_" + "ab" * 24, [], threading.Event()
+        with tempfile.TemporaryDirectory() as folder:
+            keys = Path(folder) / "keys"
+            line = f"kept sha256:{hashlib.sha256(key.encode()).hexdigest()} scopes=compute rate=1000000/s\n"
+            keys.write_text(line)
+            with self.serve("--auth-file", str(keys)) as (port, process, log):
+                clients = [threading.Thread(target=self.ask_again_and_again, args=(port, key, stopping, faults)) for _ in range(8)]
+                for client in clients:
+                    client.start()
+                end, n = time.monotonic() + RELOADING, 0
+                while time.monotonic() < end and not faults:
+                    n += 1
+                    self.install(log.parent, (self.one, self.two)[n % 2])
+                    others = "".join(f"k{n}-{i} sha256:{secrets.token_hex(32)} scopes=compute\n" for i in range(n % 50))
+                    (keys.parent / "new").write_text(others + line)
+                    (keys.parent / "new").rename(keys)
+                    self.hangup(process, log, f"certificate of CN={('one', 'two')[n % 2]}")
+                stopping.set()
+                for client in clients:
+                    client.join()
+            self.assertEqual(faults, [])
+            self.assertGreater(n, 3)
 
     def test_sighup_keeps_the_certificate_where_the_new_one_does_not_do(self):
         old = self.ca.issue("old", dates=EXPIRED)
