@@ -40,8 +40,9 @@
              " ORDER BY name")                                                                                         \
     X(COUNT_ENTRIES, "SELECT count(*) FROM entries WHERE registry = ?1")                                               \
     X(LATEST_STEP, "SELECT max(step) FROM entries WHERE registry = ?1")                                                \
-    X(FIND_NAME, "SELECT 1 FROM entries WHERE registry = ?1 AND step = ?2 AND name = ?3")                              \
     X(ADD_ENTRY, "INSERT INTO entries (registry, " ENTRY_FIELDS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")  \
+    X(TRY_ENTRY, "INSERT INTO entries (registry, " ENTRY_FIELDS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"   \
+                 " ON CONFLICT (registry, step, name) DO NOTHING")                                                     \
     X(MERGE_ENTRY, "UPDATE entries SET loss_bits = ?2, tally = ?3, merged_at = ?4 WHERE id = ?1")                      \
     X(REMOVE_ENTRY, "DELETE FROM entries WHERE id = ?1")                                                               \
     X(SCAN_ALL, "SELECT " ENTRY_COLUMNS " FROM entries INDEXED BY entries_of_registry"                                 \

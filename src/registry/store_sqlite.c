@@ -89,18 +89,6 @@ static loss_status ask_number(struct sqlite_store *s, enum statement id, int64_t
     return status;
 }
 
-static loss_status is_taken(struct sqlite_store *s, int64_t registry, int64_t step, const char *name, bool *taken,
-                            struct loss_error *err)
-{
-    sqlite3_stmt *q;
-    loss_status status = sqlite_start(s, SQL_FIND_NAME, &q, err, "iis", registry, step, name);
-    if (status == LOSS_OK) {
-        status = sqlite_next_row(s, q, taken, err);
-    }
-    sqlite_done(q);
-    return status;
-}
-
 static loss_status next_suffix(struct sqlite_store *s, int64_t registry, int64_t step, const char *base, int64_t *next,
                                struct loss_error *err)
 {
@@ -113,27 +101,6 @@ static loss_status next_suffix(struct sqlite_store *s, int64_t registry, int64_t
     *next = row ? sqlite3_column_int64(q, 0) : 1;
     sqlite_done(q);
     return status;
-}
-
-/* The name that an entry called `base` gets. */
-static loss_status free_name(struct sqlite_store *s, int64_t registry, int64_t step, const char *base,
-                             char name[REGISTRY_NAME_MAX + 1], struct loss_error *err)
-{
-    bool taken;
-    int64_t number;
-    LOSS_TRY(is_taken(s, registry, step, base, &taken, err));
-    if (!taken) {
-        strcpy(name, base);
-        return LOSS_OK;
-    }
-    LOSS_TRY(next_suffix(s, registry, step, base, &number, err));
-    for (;; number++) {
-        LOSS_TRY(store_suffixed(base, (uint64_t)number, name, err));
-        LOSS_TRY(is_taken(s, registry, step, name, &taken, err));
-        if (!taken) {
-            return sqlite_run(s, SQL_SET_SUFFIX, err, "iisi", registry, step, base, number + 1);
-        }
-    }
 }
 
 /* The name is free again: the next one of its base may take it. */
@@ -188,15 +155,43 @@ static loss_status merge(struct sqlite_store *s, const struct registry_add *add,
     return sqlite_run(s, SQL_MERGE_ENTRY, err, "iibi", (int64_t)out->order, sqlite_bits(out->loss), &blob, now);
 }
 
+/* Add under that name, unless it is taken: then *id is 0, else the entry's. */
+static loss_status try_name(struct sqlite_store *s, int64_t registry, const struct registry_add *add, const char *name,
+                            const struct blob *tally, int64_t now, int64_t *id, struct loss_error *err)
+{
+    LOSS_TRY(sqlite_run(s, SQL_TRY_ENTRY, err, "iississibi", registry, add->step, name, add->collection,
+                        sqlite_bits(add->loss), add->dtype, add->reduction, now, tally, (int64_t)0));
+    *id = sqlite3_changes(s->db) > 0 ? sqlite3_last_insert_rowid(s->db) : 0;
+    return LOSS_OK;
+}
+
+/* Add under the first name of its base that is free. */
+static loss_status add_suffixed(struct sqlite_store *s, int64_t registry, const struct registry_add *add,
+                                const struct blob *tally, int64_t now, char name[REGISTRY_NAME_MAX + 1], int64_t *id,
+                                struct loss_error *err)
+{
+    int64_t number;
+    LOSS_TRY(next_suffix(s, registry, add->step, add->name, &number, err));
+    for (;; number++) {
+        LOSS_TRY(store_suffixed(add->name, (uint64_t)number, name, err));
+        LOSS_TRY(try_name(s, registry, add, name, tally, now, id, err));
+        if (*id != 0) {
+            return sqlite_run(s, SQL_SET_SUFFIX, err, "iisi", registry, add->step, add->name, number + 1);
+        }
+    }
+}
+
 static loss_status add_new(struct sqlite_store *s, int64_t registry, const struct registry_add *add, int64_t now,
                            struct loss_arena *arena, struct registry_entry *out, struct loss_error *err)
 {
     char name[REGISTRY_NAME_MAX + 1];
     struct blob blob;
-    LOSS_TRY(free_name(s, registry, add->step, add->name, name, err));
+    int64_t id;
     LOSS_TRY(sqlite_blob(add->tally, arena, &blob, err));
-    LOSS_TRY(sqlite_run(s, SQL_ADD_ENTRY, err, "iississibi", registry, add->step, name, add->collection,
-                        sqlite_bits(add->loss), add->dtype, add->reduction, now, &blob, (int64_t)0));
+    LOSS_TRY(try_name(s, registry, add, strcpy(name, add->name), &blob, now, &id, err));
+    if (id == 0) {
+        LOSS_TRY(add_suffixed(s, registry, add, &blob, now, name, &id, err));
+    }
     struct registry_entry e = {.name = name,
                                .collection = add->collection,
                                .loss = add->loss,
@@ -206,7 +201,7 @@ static loss_status add_new(struct sqlite_store *s, int64_t registry, const struc
                                .added_at = now,
                                .updated_at = now,
                                .tally = add->tally,
-                               .order = (uint64_t)sqlite3_last_insert_rowid(s->db)};
+                               .order = (uint64_t)id};
     return store_entry_copy(arena, &e, out, err);
 }
 
