@@ -2,6 +2,7 @@
 """A lossd of one's own, on a free port, for as long as a `with` block lasts. Standard library alone."""
 
 import contextlib
+import random
 import socket
 import subprocess
 import time
@@ -10,9 +11,15 @@ import urllib.request
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the system gives to clients' sockets: one of these could take it before the server does."""
+    for port in (random.randrange(10000, 32000) for _ in range(1000)):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no port is free")
 
 
 def wait_until(answers, process, seconds=30):

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,20 +30,25 @@ struct redis_server {
     char directory[64];
 };
 
-/* Below 55536: a node of a cluster takes the one that is 10000 above, too. */
+/* Below those that the system gives to clients' sockets: one of these could take it before the server does. A node of a
+ * cluster takes the one that is 10000 above, too. */
 static inline int redis_free_port(void)
 {
-    int port = 0;
-    for (int i = 0; i < 1000 && (port == 0 || port > 55535); i++) {
-        struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        socklen_t size = sizeof a;
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (bind(fd, (struct sockaddr *)&a, size) == 0 && getsockname(fd, (struct sockaddr *)&a, &size) == 0) {
-            port = ntohs(a.sin_port);
+    for (int i = 0; i < 1000; i++) {
+        uint16_t random = 0;
+        if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) {
+            return 0;
         }
+        int port = 10000 + random % 22000, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        struct sockaddr_in a = {
+            .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
+        bool is_free = bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
         close(fd);
+        if (is_free) {
+            return port;
+        }
     }
-    return port;
+    return 0;
 }
 
 /* Send lines to a Redis and take the first piece of its answer; false: nobody is there, or none came in ten seconds. */
