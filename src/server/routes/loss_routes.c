@@ -172,7 +172,7 @@ static loss_status compute(struct request *q, struct computation *c, struct loss
 {
     loss_status status = loss_compute(&c->call.loss, q->arena, &c->answer.loss, err);
     q->times.compute += stage_time(c);
-    q->rows = c->answer.loss.totals.count;
+    q->rows = status == LOSS_OK ? c->answer.loss.totals.count : 0;
     c->stage = STAGE_STORE;
     return status;
 }

@@ -109,8 +109,8 @@ loss_status oip_infer_step(struct request *q, struct reply *r, struct loss_error
     }
     loss_status status = loss_compute(&c->oip.call.loss, q->arena, &c->answer, err);
     q->times.compute += stage_time(c);
-    q->rows = c->answer.totals.count;
     LOSS_TRY(status);
+    q->rows = c->answer.totals.count;
     LOSS_TRY(oip_encode(q->arena, &c->oip, &c->answer, q->segment[SEGMENT_MODEL], r, err));
     q->times.encode += stage_time(c);
     q->next = NEXT_DONE;
