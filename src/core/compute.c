@@ -8,6 +8,7 @@
 #include <math.h>
 #include <omp.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "bind.h"
@@ -56,8 +57,8 @@ struct lane {
     void *scratch;                                     /* of the kernel */
     double *own;                                       /* [c] their weights */
     void *in[LOSS_MAX_INPUTS], *grad[LOSS_MAX_INPUTS]; /* [block_rows * c] gathered, or to be streamed */
-    struct loss_sum sum, rest, terms;
     uint64_t nonzero, nonfinite;
+    struct loss_sum sum, rest, terms; /* last: they have their own way to be cleared */
 };
 
 extern const struct loss__weigh loss__weigh_builds_baseline, loss__weigh_builds_v3, loss__weigh_builds_v4;
@@ -129,7 +130,7 @@ static size_t lane_layout(const struct run *run, struct lane *lane, char *base)
 static void lane_init(const struct run *run, struct lane *lane, char *base)
 {
     const struct loss__plan *plan = run->plan;
-    *lane = (struct lane){0};
+    memset(lane, 0, offsetof(struct lane, sum));
     loss_sum_init(&lane->sum);
     loss_sum_init(&lane->rest);
     loss_sum_init(&lane->terms);
@@ -478,8 +479,8 @@ static size_t team_size(const struct run *run)
     return large && team > 1 && !run->shares ? team : 1;
 }
 
-/* Run a task on all blocks and merge what the threads found into *total. */
-static loss_status run_blocks(struct run *run, block_task *task, struct loss_arena *arena, struct lane *total,
+/* Run a task on all blocks and merge what the threads found into the first one's lane, *total. */
+static loss_status run_blocks(struct run *run, block_task *task, struct loss_arena *arena, struct lane **total,
                               struct loss_error *err)
 {
     size_t team = team_size(run);
@@ -502,14 +503,14 @@ static loss_status run_blocks(struct run *run, block_task *task, struct loss_are
     if (atomic_load(&run->stop)) {
         return loss_fail(err, LOSS_DEADLINE_EXCEEDED, "", "the deadline passed while computing");
     }
-    *total = lanes[0];
     for (size_t i = 1; i < team; i++) {
-        loss_sum_merge(&total->sum, &lanes[i].sum);
-        loss_sum_merge(&total->rest, &lanes[i].rest);
-        loss_sum_merge(&total->terms, &lanes[i].terms);
-        total->nonzero += lanes[i].nonzero;
-        total->nonfinite += lanes[i].nonfinite;
+        loss_sum_merge(&lanes->sum, &lanes[i].sum);
+        loss_sum_merge(&lanes->rest, &lanes[i].rest);
+        loss_sum_merge(&lanes->terms, &lanes[i].terms);
+        lanes->nonzero += lanes[i].nonzero;
+        lanes->nonfinite += lanes[i].nonfinite;
     }
+    *total = lanes;
     return LOSS_OK;
 }
 
@@ -522,10 +523,10 @@ static loss_status count_weights(struct run *run, struct loss_arena *arena, stru
     if (run->plan->factor == NULL) {
         return LOSS_OK;
     }
-    struct lane total = {0};
+    struct lane *total = NULL;
     LOSS_TRY(run_blocks(run, factor_block, arena, &total, err));
-    answer->weight_sum = total.sum;
-    answer->totals.nonzero_weights = total.nonzero;
+    answer->weight_sum = total->sum;
+    answer->totals.nonzero_weights = total->nonzero;
     return LOSS_OK;
 }
 
@@ -654,9 +655,8 @@ static void finish_answer(struct run *run, struct lane *total)
     loss_totals_from(&answer->totals, &answer->sum, &answer->weight_sum, run->plan->count,
                      answer->totals.nonzero_weights, answer->batch);
     answer->has_loss = call->reduction != LOSS_REDUCE_NONE;
-    struct loss_sum unrounded = answer->sum;
-    loss_sum_merge(&unrounded, &answer->rest);
-    answer->loss = loss_total_of(call->reduction, &unrounded, &answer->weight_sum, run->plan->count,
+    loss_sum_merge(&total->sum, &answer->rest); /* unrounded */
+    answer->loss = loss_total_of(call->reduction, &total->sum, &answer->weight_sum, run->plan->count,
                                  answer->totals.nonzero_weights, answer->batch);
     if (!run->wide) {
         answer->loss = (float)answer->loss;
@@ -731,9 +731,9 @@ loss_status loss__compute_with(const struct loss__kernels *kernels, const struct
     LOSS_TRY(prepare_answer(&run, arena, err));
     LOSS_TRY(count_weights(&run, arena, err));
     prepare_gradients(&run, call->reduction);
-    struct lane total = {0};
+    struct lane *total = NULL;
     LOSS_TRY(run_blocks(&run, compute_block, arena, &total, err));
-    finish_answer(&run, &total);
+    finish_answer(&run, total);
     *answer = found;
     return LOSS_OK;
 }

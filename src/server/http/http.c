@@ -668,8 +668,11 @@ static void end_body(struct exchange *x)
 {
     struct request *q = &x->request;
 
+    if (q->times.fed == 0 || !x->has_length) { /* the end of a chunked body may come later than its last piece */
+        q->times.fed = machine_clock();
+    }
     if (x->has_body) {
-        q->times.read = machine_clock() - q->times.begun - q->times.decode;
+        q->times.read = q->times.fed - q->times.begun - q->times.decode;
     }
     if (q->idempotency_key != NULL) {
         sha256_digest(&x->fingerprint, sizeof q->fingerprint, q->fingerprint);

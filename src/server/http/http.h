@@ -36,6 +36,7 @@ struct query_field {
 /* Where a request's time went, microseconds; log.c and metrics.c read it. */
 struct request_times {
     int64_t begun, read, decode, compute, store, encode; /* begun: monotonic clock at the head; the others: durations */
+    int64_t fed; /* when the last piece of the body was read, and the body ended: a reading of the clock for two */
 };
 
 struct reply_header {

@@ -145,7 +145,8 @@ loss_status losses_compute_feed(struct request *q, const char *bytes, size_t n, 
     int64_t begun = machine_clock();
     loss_status status = c->safetensors != NULL ? safetensors_decoder_feed(c->safetensors, bytes, n, err)
                                                 : json_decoder_feed(c->decoder, bytes, n, err);
-    q->times.decode += machine_clock() - begun;
+    q->times.fed = machine_clock();
+    q->times.decode += q->times.fed - begun;
     return status;
 }
 
@@ -162,8 +163,6 @@ static loss_status decode(struct request *q, struct computation *c, struct loss_
     loss_status status = c->safetensors != NULL ? safetensors_decoder_end(c->safetensors, &c->call, err)
                                                 : json_decoder_end(c->decoder, &c->call, err);
     q->times.decode += stage_time(c);
-    c->call.loss.cancelled = request_cancelled;
-    c->call.loss.cancelled_arg = q;
     c->stage = STAGE_COMPUTE;
     return status;
 }
@@ -252,13 +251,18 @@ static loss_status answer_with(struct request *q, struct computation *c, struct 
 loss_status losses_compute_step(struct request *q, struct reply *r, struct loss_error *err)
 {
     struct computation *c = q->state;
-    c->clock = machine_clock();
+    c->clock = c->stage == STAGE_DECODE && q->next == NEXT_HERE ? q->times.fed : machine_clock();
     if (c->stage == STAGE_DECODE) {
         LOSS_TRY(decode(q, c, err));
         if (c->call.registry != NULL) {
             LOSS_TRY(admit_scope(q, SCOPE_REGISTRY_WRITE, "/registry", err));
         }
-        if (loss_call_elements(&c->call.loss) > (size_t)q->server->conf->inline_elements) {
+        bool large = loss_call_elements(&c->call.loss) > (size_t)q->server->conf->inline_elements;
+        if (large || q->next != NEXT_HERE || q->deadline != 0) { /* others are done before they could be given up */
+            c->call.loss.cancelled = request_cancelled;
+            c->call.loss.cancelled_arg = q;
+        }
+        if (large) {
             q->next = NEXT_COMPUTE;
             return LOSS_OK;
         }
