@@ -54,4 +54,9 @@ size_t number_read_list_f32(const char **p, const char *end, float *out, size_t 
 size_t number_print_f64(char *buf, double v);
 size_t number_print_f32(char *buf, float v);
 
+/* Print numbers from *p on with a comma behind each, while there are any, they are finite, and *p has not passed `stop`,
+ * behind which NUMBER_PRINT_MAX + 1 bytes may be written: how many, and *p stands behind them. */
+size_t number_print_list_f64(char **p, const char *stop, const double *v, size_t n);
+size_t number_print_list_f32(char **p, const char *stop, const float *v, size_t n);
+
 #endif

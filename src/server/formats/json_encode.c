@@ -19,8 +19,8 @@
 /* The losses, and a gradient for each input and the weights. */
 #define MAX_HOLES (LOSS_MAX_INPUTS + 2)
 
-/* What one step of printing may need: brackets closed and opened, a comma and a number. */
-#define STEP_MAX (2 * LOSS_MAX_RANK + 1 + NUMBER_PRINT_MAX)
+/* What one step of printing may need: brackets closed and opened, a number, and a comma before and behind it. */
+#define STEP_MAX (2 * LOSS_MAX_RANK + 2 + NUMBER_PRINT_MAX)
 
 /* The longest numbers: -0.00012345678f and -1234567800000000.0f, -1.2345678901234567e-308. */
 enum { F32_LONGEST = 20, F64_LONGEST = 25 };
@@ -161,19 +161,31 @@ static size_t print_leaf(const struct json_encoder *e, const struct loss_tensor 
                                     : json_number_f64(buf, ((const double *)t->data)[i], e->literal);
 }
 
+/* Finite numbers with a comma behind each; how many. */
+static size_t print_list(const struct loss_tensor *t, size_t i, size_t n, char **p, const char *stop)
+{
+    if (t->count == 0) {
+        return 0;
+    }
+    return t->dtype == LOSS_FLOAT32 ? number_print_list_f32(p, stop, (const float *)t->data + i, n)
+                                    : number_print_list_f64(p, stop, (const double *)t->data + i, n);
+}
+
 /* Print leaves of one innermost array up to its end, and at least one, while p does not pass `stop`. Returns where the
  * text ends. */
 static char *print_run(struct json_encoder *e, const struct hole *hole, char *p, const char *stop)
 {
     const size_t end = e->leaf - e->leaf % hole->row + hole->row;
     size_t i = e->leaf;
-    p += print_leaf(e, hole->tensor, i++, p);
-    while (i < end && p <= stop) {
-        *p++ = ',';
-        p += print_leaf(e, hole->tensor, i++, p);
-    }
+    do {
+        i += print_list(hole->tensor, i, end - i, &p, stop);
+        if (i < end && (p <= stop || i == e->leaf)) {
+            p += print_leaf(e, hole->tensor, i++, p);
+            *p++ = ',';
+        }
+    } while (i < end && p <= stop);
     e->leaf = i;
-    return p;
+    return p - 1; /* the last comma */
 }
 
 /* Print leaves while there is room; the bytes written. */

@@ -688,6 +688,44 @@ static void test_printing__gives_floats_their_own_shortest(void **state)
     }
 }
 
+/* Lists stop where they must, and are what their numbers are. */
+static void test_printing__prints_lists_as_it_prints_their_numbers(void **state)
+{
+    enum { MANY = 64 };
+    static char text[(MANY + 1) * (NUMBER_PRINT_MAX + 1)], want[sizeof text];
+    uint64_t rng = 7;
+    (void)state;
+    for (int round = 0; round < 2000; round++) {
+        float f[MANY];
+        double d[MANY];
+        size_t n = 1 + below(&rng, MANY), size[2] = {0}, stop_at = below(&rng, 4) ? sizeof text : below(&rng, 200);
+        size_t printed[2] = {0}, bad = below(&rng, 2) ? n : below(&rng, (unsigned)n);
+        for (size_t i = 0; i < n; i++) {
+            uint64_t bits = next_random(&rng);
+            f[i] = ldexpf((float)(int64_t)bits, (int)below(&rng, 150) - 110);
+            d[i] = (double)f[i] / 3;
+        }
+        if (bad < n) {
+            f[bad] = INFINITY;
+            d[bad] = (double)NAN;
+        }
+        for (int wide = 0; wide < 2; wide++) {
+            while (printed[wide] < bad && size[wide] <= stop_at) {
+                char *at = want + size[wide];
+                size_t i = printed[wide]++, used = wide ? number_print_f64(at, d[i]) : number_print_f32(at, f[i]);
+                at[used] = ',';
+                size[wide] += used + 1;
+            }
+            char *p = text;
+            const char *stop = text + (stop_at < sizeof text ? stop_at : sizeof text - NUMBER_PRINT_MAX - 1);
+            size_t got = wide ? number_print_list_f64(&p, stop, d, n) : number_print_list_f32(&p, stop, f, n);
+            assert_int_equal(got, printed[wide]);
+            assert_int_equal(p - text, size[wide]);
+            assert_memory_equal(text, want, size[wide]);
+        }
+    }
+}
+
 static void test_printing__is_the_shortest_and_nearest_of_each_exponent(void **state)
 {
     (void)state;
@@ -854,6 +892,7 @@ int main(void)
         cmocka_unit_test(test_reading__asks_for_more_at_each_cut),
         cmocka_unit_test(test_printing__looks_as_python_prints_doubles),
         cmocka_unit_test(test_printing__gives_floats_their_own_shortest),
+        cmocka_unit_test(test_printing__prints_lists_as_it_prints_their_numbers),
         cmocka_unit_test(test_printing__is_the_shortest_and_nearest_of_each_exponent),
         cmocka_unit_test(test_printing__is_the_shortest_of_everyday_numbers),
         cmocka_unit_test(test_long_run__every_float_survives_printing_and_reading),
