@@ -242,8 +242,12 @@ static void test_the_log__has_one_json_line_a_request(void **state)
     a = client_get(client, d.url, "/nowhere?a=%22%0a");
     assert_int_equal(a.status, 404);
     kill(d.pid, SIGTERM);
-    sleep_ms(200);
     char *log = daemon_log(&d);
+    for (int tries = 0; strstr(log, "\"stopped\"") == NULL && tries < 1500; tries++) {
+        sleep_ms(20);
+        free(log);
+        log = daemon_log(&d);
+    }
     assert_int_equal(daemon_wait(&d), 0);
     const char *line = strstr(log, "\"target\":\"" LOSS "\"");
     assert_non_null(line);
