@@ -57,6 +57,7 @@ struct lane {
     void *scratch;                                     /* of the kernel */
     double *own;                                       /* [c] their weights */
     void *in[LOSS_MAX_INPUTS], *grad[LOSS_MAX_INPUTS]; /* [block_rows * c] gathered, or to be streamed */
+    struct loss__losses_guess guess;
     uint64_t nonzero, nonfinite;
     struct loss_sum sum, rest, terms; /* last: they have their own way to be cleared */
 };
@@ -134,6 +135,7 @@ static void lane_init(const struct run *run, struct lane *lane, char *base)
     loss_sum_init(&lane->sum);
     loss_sum_init(&lane->rest);
     loss_sum_init(&lane->terms);
+    lane->guess.no_good = true; /* there is none yet */
     lane_layout(run, lane, base);
     /* Weights that are all alike are written once for all blocks. */
     if (plan->weights.constant) {
@@ -297,8 +299,9 @@ static void keep_losses(const struct run *run, struct lane *lane, const double *
         bad = run->weigh->losses_f64(w, loss, n, out);
         loss_sum_add_f64(&lane->sum, out, n);
     } else {
-        struct loss__losses_sum into = {&lane->sum, &lane->rest};
-        bad = run->sum->add_losses(&into, w, loss, n, out);
+        struct loss__losses_sum into = {&lane->sum, &lane->rest, &lane->guess};
+        bool ones = run->plan->weights.constant && run->plan->weights.value == 1 && !run->drops;
+        bad = run->sum->add_losses(&into, ones ? NULL : w, loss, n, out);
     }
     lane->nonfinite += wanted ? bad : 0;
 }

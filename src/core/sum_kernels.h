@@ -7,6 +7,7 @@
 
 #include <loss/sum.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -17,15 +18,32 @@
 /* Where float32 losses are summed: as rounded to float32, and what the rounding took from them. */
 struct loss__losses_sum {
     struct loss_sum *sum, *rest;
+    struct loss__losses_guess *guess;
 };
+
+/* What the last losses were like, by which the next are first tried. It shows in no sum. */
+struct loss__losses_guess {
+    int place;    /* of the cut */
+    bool no_good; /* more than a few were smaller than it takes */
+};
+
+/* Binary digits of a loss before it is rounded to float32. What the rounding took is taken from so many of them: then it
+ * is exact in as few additions as the float itself. */
+#define LOSS__LOSS_DIGITS 41
 
 struct loss__sum_kernels {
     void (*add_f32)(struct loss_sum *s, const float *x, size_t n);
     void (*add_f64)(struct loss_sum *s, const double *x, size_t n);
     /* out = w * loss, rounded, and summed; how many of them are not finite, which have no rest. Nor have those that are
-     * rounded to 0. */
-    size_t (*add_losses)(struct loss__losses_sum *s, const double *w, const double *loss, size_t n, float *out);
+     * rounded to 0. w: NULL where all are 1. */
+    size_t (*add_losses)(const struct loss__losses_sum *s, const double *w, const double *loss, size_t n, float *out);
 };
+/* add_losses of each build. */
+size_t loss__add_losses_baseline(const struct loss__losses_sum *s, const double *w, const double *loss, size_t n,
+                                 float *out);
+size_t loss__add_losses_v3(const struct loss__losses_sum *s, const double *w, const double *loss, size_t n, float *out);
+size_t loss__add_losses_v4(const struct loss__losses_sum *s, const double *w, const double *loss, size_t n, float *out);
+
 extern const struct loss__sum_kernels loss__sum_kernels_baseline;
 extern const struct loss__sum_kernels loss__sum_kernels_v3;
 extern const struct loss__sum_kernels loss__sum_kernels_v4;

@@ -105,6 +105,14 @@ static struct state state_of(const struct loss_sum *sum, const struct loss_sum *
     return state;
 }
 
+/* The first 41 binary digits of x. */
+static double shortened(double x)
+{
+    int exponent;
+    double fraction = frexp(x, &exponent);
+    return ldexp(trunc(ldexp(fraction, 41)), exponent - 41);
+}
+
 static struct state one_by_one(bool weighted)
 {
     struct loss_sum sum, rest;
@@ -115,7 +123,7 @@ static struct state one_by_one(bool weighted)
         float x = (float)loss;
         loss_sum_add(&sum, (double)x);
         if (isfinite(x) && x != 0) {
-            loss_sum_add(&rest, loss - (double)x);
+            loss_sum_add(&rest, shortened(loss) - (double)x);
         }
     }
     return state_of(&sum, &rest);
