@@ -224,6 +224,16 @@ class Bodies(Coding):
         answer = self.ask("/v1/registries/large/losses", small, Content_Encoding="gzip")
         self.assertEqual(answer[0], 413)
 
+    def test_what_is_worth_compressing_is_the_operators_choice(self):
+        for option, coded in (("1KiB", (None, "gzip")), ("64KiB", (None, None)), ("1", ("gzip", "gzip"))):
+            with lossd(PROGRAM, "--compress-from", option) as (url, _):
+                self.url, kept = url, self.url
+                try:
+                    answers = [self.ask(MSE, json.dumps(call(n)).encode(), Accept_Encoding="gzip") for n in (2, 1000)]
+                finally:
+                    self.url = kept
+            self.assertEqual(tuple(fields["Content-Encoding"] for _, fields, _ in answers), coded, option)
+
     def test_bombs(self):
         """10 GB of blanks or zeros, and bombs in bombs, are refused early, by ratio or by size, and nothing is kept."""
         before = self.resident()

@@ -25,9 +25,13 @@ ENDLESS = 5_000_000  # numbers: computed until its client leaves
 PROGRAM = None
 
 
-class Overload(unittest.TestCase):
+class Full(unittest.TestCase):
+    """What the tests of a full queue share; `BOUND` fills it."""
+
+    BOUND = ()
+
     def setUp(self):
-        self.server = lossd(PROGRAM, "--queue-jobs", str(QUEUE), "--threads", "1", "--http-threads", "2", "--rate-window", "10m")
+        self.server = lossd(PROGRAM, *self.BOUND, "--threads", "1", "--http-threads", "2", "--rate-window", "10m")
         self.url, self.process = self.server.__enter__()
         self.wires = []
 
@@ -68,6 +72,13 @@ class Overload(unittest.TestCase):
         document = answer.document()
         self.assertIn("--queue-jobs", document.get("detail", document.get("error")))
         self.assertEqual(document.get("code", "overloaded"), "overloaded")
+
+    def check_computing(self, wire):
+        self.assertEqual(select.select([wire.socket], [], [], 0)[0], [], "it was to be computed until its client leaves")
+
+
+class Calls(Full):
+    BOUND = ("--queue-jobs", str(QUEUE))
 
     def check_refused_by_the_head(self):
         """Large calls: no byte of their bodies is sent."""
@@ -143,9 +154,6 @@ class Overload(unittest.TestCase):
         busy.close()
         self.check_answered(*waiting)
 
-    def check_computing(self, wire):
-        self.assertEqual(select.select([wire.socket], [], [], 0)[0], [], "it was to be computed until its client leaves")
-
     def test_a_deadline_passes_in_the_queue(self):
         """It is told of when it passes, not when the call's turn has come."""
         (busy,) = self.fill(0)
@@ -164,6 +172,24 @@ class Overload(unittest.TestCase):
         self.check_computing(busy)
         busy.close()
         self.check_answered(*waiting)
+
+
+class Bytes(Full):
+    """One call that is computed holds more than all may have together: there is room for many calls, but not for their bytes."""
+
+    BOUND = ("--queue-bytes", "10MiB")
+
+    def test_calls_that_hold_much(self):
+        (busy,) = self.fill(0)
+        answer = self.wire().ask(long_call(1))
+        self.check_refused(answer)
+        self.assertIn("--queue-bytes", answer.document()["detail"])
+        self.assertEqual(self.wire().ask(SMALL).status, 200)
+        self.check_computing(busy)
+        busy.close()
+        self.wait_for(lambda: self.length() == 0)
+        self.assertEqual(self.wire().ask(long_call(1)).status, 200)
+
 
 
 if __name__ == "__main__":
