@@ -20,6 +20,11 @@ struct job {
     size_t bytes;
 };
 
+/* Places that are kept, and the bytes of their jobs. */
+struct kept {
+    size_t places, bytes;
+};
+
 struct executor {
     pthread_mutex_t mutex; /* guards what follows but `length` */
     pthread_cond_t arrived;
@@ -29,7 +34,7 @@ struct executor {
     struct executor_bounds most;
     /* Places taken in this span of keep_us, and in the one before; older ones are forgotten. */
     int64_t span;
-    size_t taken_now, taken_before;
+    struct kept now, before;
     struct job *ring;
     struct executor_group group; /* begin NULL: one job at a time */
     atomic_size_t length;        /* jobs waiting or running */
@@ -143,8 +148,8 @@ static void forget_places(struct executor *e)
     int64_t span = machine_clock() / e->most.keep_us + 1; /* from 1: 0 is no place */
 
     if (span != e->span) {
-        e->taken_before = span == e->span + 1 ? e->taken_now : 0;
-        e->taken_now = 0;
+        e->before = span == e->span + 1 ? e->now : (struct kept){0};
+        e->now = (struct kept){0};
         e->span = span;
     }
 }
@@ -152,18 +157,20 @@ static void forget_places(struct executor *e)
 static void give_back(struct executor *e, executor_place place)
 {
     forget_places(e);
-    if (place == e->span) {
-        e->taken_now--;
-    } else if (place == e->span - 1 && place != 0) {
-        e->taken_before--;
+    struct kept *kept = place.span == e->span ? &e->now : place.span == e->span - 1 ? &e->before : NULL;
+    if (kept != NULL && place.span != 0) {
+        kept->places--;
+        kept->bytes -= place.bytes;
     }
 }
 
 /* A job that alone is larger than the bound may still run alone. */
 static bool has_room(const struct executor *e, size_t bytes)
 {
-    return !e->stopping && e->waiting + e->taken_now + e->taken_before < e->most.jobs &&
-           (e->bytes == 0 || (bytes <= e->most.bytes && e->bytes <= e->most.bytes - bytes));
+    size_t held = e->bytes + e->now.bytes + e->before.bytes;
+
+    return !e->stopping && e->waiting + e->now.places + e->before.places < e->most.jobs &&
+           (held == 0 || (bytes <= e->most.bytes && held <= e->most.bytes - bytes));
 }
 
 bool executor_full(struct executor *e)
@@ -175,23 +182,23 @@ bool executor_full(struct executor *e)
     return full;
 }
 
-executor_place executor_reserve(struct executor *e, size_t bytes)
+bool executor_reserve(struct executor *e, size_t bytes, executor_place *place)
 {
-    executor_place place = 0;
-
     pthread_mutex_lock(&e->mutex);
     forget_places(e);
-    if (has_room(e, bytes)) {
-        e->taken_now++;
-        place = e->span;
+    bool room = has_room(e, bytes);
+    if (room) {
+        e->now.places++;
+        e->now.bytes += bytes;
+        *place = (executor_place){.span = e->span, .bytes = bytes};
     }
     pthread_mutex_unlock(&e->mutex);
-    return place;
+    return room;
 }
 
 void executor_leave(struct executor *e, executor_place place)
 {
-    if (place != 0) {
+    if (place.span != 0) {
         pthread_mutex_lock(&e->mutex);
         give_back(e, place);
         pthread_mutex_unlock(&e->mutex);

@@ -20,8 +20,13 @@
 
 struct executor;
 
-/* A place in a queue; 0: none. */
-typedef int64_t executor_place;
+/* A place in a queue, for so many bytes. */
+typedef struct {
+    int64_t span; /* of time, in which it was taken; the executor's own */
+    size_t bytes;
+} executor_place;
+
+#define EXECUTOR_NO_PLACE ((executor_place){0})
 
 struct executor_group {
     void (*begin)(void *arg);
@@ -30,7 +35,7 @@ struct executor_group {
 };
 
 struct executor_bounds {
-    size_t jobs, bytes; /* that may wait; wait or run */
+    size_t jobs, bytes; /* that may wait; wait or run; with places that are kept */
     int64_t keep_us;    /* how long a place is kept at least; up to twice as long */
 };
 
@@ -39,12 +44,11 @@ struct executor *executor_new(const char *name, size_t threads, const struct exe
                               const struct executor_group *group);
 /* Would no job be taken now, however small? */
 bool executor_full(struct executor *e);
-/* A place for a job of about so many bytes, to be given to executor_submit or executor_leave; 0: full. */
-executor_place executor_reserve(struct executor *e, size_t bytes);
-void executor_leave(struct executor *e, executor_place place); /* 0 is fine */
+/* Make *place one for a job of about so many bytes, to be given to executor_submit or executor_leave. False: full. */
+bool executor_reserve(struct executor *e, size_t bytes, executor_place *place);
+void executor_leave(struct executor *e, executor_place place); /* none is fine */
 /* Run work(arg), and when its group has ended done(arg), on a thread of the executor. `bytes` is what the job holds in
- * memory. done NULL: nothing. place 0: none was taken; one that is too old is none. It is gone either way. False: full or
- * stopping. */
+ * memory. done NULL: nothing. A place that is too old is none. It is gone either way. False: full or stopping. */
 bool executor_submit(struct executor *e, void (*work)(void *), void (*done)(void *), void *arg, size_t bytes,
                      executor_place place);
 /* Of the jobs that wait with this `work`, run those now, here, that `unwanted` says nobody waits for any more: their work is to

@@ -162,7 +162,7 @@ static bool start_executors(struct server *s)
     s->compute = executor_new("compute", 1, &bounds, NULL);
     s->store = executor_new("store", width, &bounds, width == 1 ? &commit : NULL);
     if (s->metrics == NULL || s->compute == NULL || s->store == NULL ||
-        !executor_submit(s->compute, size_team, NULL, s, 0, 0)) {
+        !executor_submit(s->compute, size_team, NULL, s, 0, EXECUTOR_NO_PLACE)) {
         log_line(LOG_ERROR, "cannot start: no memory or no threads");
         return false;
     }
@@ -298,7 +298,7 @@ static void serve(struct server *s, const sigset_t *signals)
             }
         } else {
             /* A full queue has more urgent work: next minute, then. */
-            (void)executor_submit(s->store, expire, NULL, s, 0, 0);
+            (void)executor_submit(s->store, expire, NULL, s, 0, EXECUTOR_NO_PLACE);
             next_expiry += EXPIRE_SECONDS * INT64_C(1000000);
         }
     }

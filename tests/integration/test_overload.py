@@ -191,6 +191,18 @@ class Bytes(Full):
         self.assertEqual(self.wire().ask(long_call(1)).status, 200)
 
 
+    def test_calls_on_their_way(self):
+        """Two bodies that have begun to come leave no room for a third."""
+        data = long_call(1)
+        coming = [self.wire(), self.wire()]
+        for wire in coming:
+            wire.send(data[: len(data) // 2])
+        self.wait_for(lambda: self.metric("lossd_requests_in_flight") == 1 + len(coming))
+        self.check_refused(self.wire().ask(head("POST", MSE, "Content-Type: application/json", f"Content-Length: {len(data)}")))
+        for wire in coming:
+            wire.send(data[len(data) // 2 :])
+            self.assertEqual(wire.receive().status, 200)
+
 
 if __name__ == "__main__":
     PROGRAM = sys.argv.pop(1)

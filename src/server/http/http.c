@@ -378,7 +378,7 @@ static void begin_fingerprint(struct exchange *x)
 static void leave_place(struct exchange *x)
 {
     executor_leave(x->http->server->compute, x->kept);
-    x->kept = 0;
+    x->kept = EXECUTOR_NO_PLACE;
 }
 
 static loss_status accept_head(struct exchange *x, struct loss_error *err)
@@ -571,9 +571,9 @@ static bool submit(struct exchange *x)
     executor_place kept = x->kept;
 
     if (x->request.next == NEXT_STORE) {
-        return executor_submit(server->store, work, pass_on, x, used, 0);
+        return executor_submit(server->store, work, pass_on, x, used, EXECUTOR_NO_PLACE);
     }
-    x->kept = 0; /* before: afterwards it is another thread's */
+    x->kept = EXECUTOR_NO_PLACE; /* before: afterwards it is another thread's */
     return executor_submit(server->compute, work, pass_on, x, used, kept);
 }
 

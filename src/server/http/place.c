@@ -28,12 +28,11 @@ loss_status place_take(const struct request *q, uint64_t size, executor_place *k
     const struct route *route = q->route;
     struct executor *queue = q->server->compute;
 
-    if (route == NULL || route->body != BODY_STREAM || *kept != 0) {
+    if (route == NULL || route->body != BODY_STREAM || kept->span != 0) {
         return LOSS_OK;
     }
     if (size > PLACE_LARGE_BODY || (route->many_losses && size > MANY_LOSSES)) {
-        *kept = executor_reserve(queue, (size_t)size);
-        return *kept != 0 ? LOSS_OK : place_overloaded(err);
+        return executor_reserve(queue, (size_t)size, kept) ? LOSS_OK : place_overloaded(err);
     }
     /* Below that, no body has more numbers than are computed without the queue. */
     bool may_wait = size > LEAST_NUMBER * (uint64_t)q->server->conf->inline_elements;

@@ -20,7 +20,7 @@
 loss_status place_overloaded(struct loss_error *err);
 /* How large the content of a body of so many bytes is, or probably is where it is coded. */
 uint64_t place_size(const struct request *q, uint64_t sent);
-/* Make *kept (0 at first) a place for a request with so many bytes of content, where it is to have one: to be given to executor_submit
+/* Make *kept (zeroed at first) a place for a request with so many bytes of content, where it is to have one: to be given to executor_submit
  * or executor_leave.
  * err  LOSS_OVERLOADED */
 loss_status place_take(const struct request *q, uint64_t size, executor_place *kept, struct loss_error *err);

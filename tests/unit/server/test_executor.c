@@ -81,7 +81,7 @@ static void test_jobs__run_in_the_order_of_submission(void **state)
     assert_non_null(e);
     for (int i = 0; i < 64; i++) {
         jobs[i] = (struct numbered){&order, i};
-        assert_true(executor_submit(e, numbered_job, NULL, &jobs[i], 1, 0));
+        assert_true(executor_submit(e, numbered_job, NULL, &jobs[i], 1, EXECUTOR_NO_PLACE));
     }
     executor_free(e);
     assert_int_equal(order.n, 64);
@@ -98,11 +98,11 @@ static void test_a_full_queue__refuses(void **state)
     struct gate gate;
     (void)state;
     gate_init(&gate);
-    assert_true(executor_submit(e, gate_job, NULL, &gate, 0, 0));
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 0, EXECUTOR_NO_PLACE));
     gate_await(&gate); /* runs: no longer waits */
-    assert_true(executor_submit(e, numbered_job, NULL, &job, 0, 0));
-    assert_true(executor_submit(e, numbered_job, NULL, &job, 0, 0));
-    assert_false(executor_submit(e, numbered_job, NULL, &job, 0, 0));
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 0, EXECUTOR_NO_PLACE));
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 0, EXECUTOR_NO_PLACE));
+    assert_false(executor_submit(e, numbered_job, NULL, &job, 0, EXECUTOR_NO_PLACE));
     assert_int_equal(executor_length(e), 3);
     gate_open(&gate);
     executor_free(e);
@@ -117,11 +117,11 @@ static void test_bytes__are_bounded_together(void **state)
     struct gate gate;
     (void)state;
     gate_init(&gate);
-    assert_true(executor_submit(e, gate_job, NULL, &gate, 40, 0));
-    assert_true(executor_submit(e, numbered_job, NULL, &job, 60, 0));
-    assert_false(executor_submit(e, numbered_job, NULL, &job, 1, 0));
-    assert_false(executor_submit(e, numbered_job, NULL, &job, SIZE_MAX, 0));
-    assert_true(executor_submit(e, numbered_job, NULL, &job, 0, 0));
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 40, EXECUTOR_NO_PLACE));
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 60, EXECUTOR_NO_PLACE));
+    assert_false(executor_submit(e, numbered_job, NULL, &job, 1, EXECUTOR_NO_PLACE));
+    assert_false(executor_submit(e, numbered_job, NULL, &job, SIZE_MAX, EXECUTOR_NO_PLACE));
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 0, EXECUTOR_NO_PLACE));
     gate_open(&gate);
     executor_free(e);
     assert_int_equal(order.n, 2);
@@ -133,8 +133,8 @@ static void test_a_job_beyond_the_bound__runs_alone(void **state)
     struct gate gate;
     (void)state;
     gate_init(&gate);
-    assert_true(executor_submit(e, gate_job, NULL, &gate, 1000, 0));
-    assert_false(executor_submit(e, gate_job, NULL, &gate, 1, 0));
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 1000, EXECUTOR_NO_PLACE));
+    assert_false(executor_submit(e, gate_job, NULL, &gate, 1, EXECUTOR_NO_PLACE));
     gate_open(&gate);
     executor_free(e);
 }
@@ -147,23 +147,41 @@ static void test_a_place_that_is_kept__is_free_for_its_job_alone(void **state)
     struct gate gate;
     (void)state;
     gate_init(&gate);
-    assert_true(executor_submit(e, gate_job, NULL, &gate, 40, 0));
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 40, EXECUTOR_NO_PLACE));
     gate_await(&gate);
-    executor_place one = executor_reserve(e, 1), other = executor_reserve(e, 1);
-    assert_int_not_equal(one, 0);
-    assert_int_not_equal(other, 0);
-    assert_int_equal(executor_reserve(e, 1), 0);
-    assert_false(executor_submit(e, numbered_job, NULL, &job, 1, 0));
+    executor_place one, other, none;
+    assert_true(executor_reserve(e, 1, &one));
+    assert_true(executor_reserve(e, 1, &other));
+    assert_false(executor_reserve(e, 1, &none));
+    assert_false(executor_submit(e, numbered_job, NULL, &job, 1, EXECUTOR_NO_PLACE));
     assert_true(executor_submit(e, numbered_job, NULL, &job, 1, one));
-    assert_int_equal(executor_reserve(e, 1), 0); /* the job has it now */
+    assert_false(executor_reserve(e, 1, &none)); /* the job has it now */
     executor_leave(e, other);
-    executor_leave(e, 0);
-    assert_int_equal(executor_reserve(e, 100), 0); /* there is no room for so many bytes */
-    assert_true(executor_submit(e, numbered_job, NULL, &job, 1, 0));
-    assert_int_equal(executor_reserve(e, 1), 0);
+    executor_leave(e, EXECUTOR_NO_PLACE);
+    assert_false(executor_reserve(e, 100, &none)); /* there is no room for so many bytes */
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 1, EXECUTOR_NO_PLACE));
+    assert_false(executor_reserve(e, 1, &none));
     gate_open(&gate);
     executor_free(e);
     assert_int_equal(order.n, 2);
+}
+
+static void test_places_that_are_kept__hold_their_bytes(void **state)
+{
+    struct executor *e = executor_new("test", 1, &(struct executor_bounds){10, 100, KEEP_US}, NULL);
+    struct order order = {.n = 0};
+    struct numbered job = {&order, 7};
+    executor_place large, rest, none;
+    (void)state;
+    assert_true(executor_reserve(e, 60, &large));
+    assert_false(executor_reserve(e, 41, &none));
+    assert_false(executor_reserve(e, SIZE_MAX, &none));
+    assert_false(executor_submit(e, numbered_job, NULL, &job, 41, EXECUTOR_NO_PLACE));
+    assert_true(executor_reserve(e, 40, &rest));
+    executor_leave(e, rest);
+    assert_true(executor_submit(e, numbered_job, NULL, &job, 100, large)); /* it held more than was thought */
+    executor_free(e);
+    assert_int_equal(order.n, 1);
 }
 
 static void test_a_place_that_is_kept_long__is_anybodys(void **state)
@@ -172,9 +190,9 @@ static void test_a_place_that_is_kept_long__is_anybodys(void **state)
     struct order order = {.n = 0};
     struct numbered job = {&order, 7};
     (void)state;
-    executor_place old = executor_reserve(e, 1);
-    assert_int_not_equal(old, 0);
-    while (!executor_submit(e, numbered_job, NULL, &job, 1, 0)) {
+    executor_place old;
+    assert_true(executor_reserve(e, 1, &old));
+    while (!executor_submit(e, numbered_job, NULL, &job, 1, EXECUTOR_NO_PLACE)) {
         usleep(1000);
     }
     executor_leave(e, old); /* changes nothing */
@@ -203,22 +221,23 @@ static void test_sweeping__ends_what_nobody_waits_for(void **state)
     struct executor *e = executor_new("test", 1, &(struct executor_bounds){5, 5, KEEP_US}, NULL);
     struct order order = {.n = 0};
     struct numbered jobs[5];
+    executor_place none;
     struct gate gate;
     (void)state;
     gate_init(&gate);
-    assert_true(executor_submit(e, gate_job, NULL, &gate, 0, 0));
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 0, EXECUTOR_NO_PLACE));
     gate_await(&gate);
     for (int i = 0; i < 5; i++) {
         jobs[i] = (struct numbered){&order, i};
-        assert_true(executor_submit(e, numbered_job, done_job, &jobs[i], 1, 0));
+        assert_true(executor_submit(e, numbered_job, done_job, &jobs[i], 1, EXECUTOR_NO_PLACE));
     }
-    assert_int_equal(executor_reserve(e, 2), 0);
+    assert_false(executor_reserve(e, 2, &none));
     executor_sweep(e, gate_job, is_odd); /* none of that kind waits */
     assert_int_equal(order.n, 0);
     executor_sweep(e, numbered_job, is_odd);
     assert_int_equal(order.n, 4);
     assert_int_equal(executor_length(e), 4);
-    assert_int_not_equal(executor_reserve(e, 2), 0); /* their bytes are free again, and their places */
+    assert_true(executor_reserve(e, 2, &none)); /* their bytes are free again, and their places */
     gate_open(&gate);
     executor_free(e);
     assert_int_equal(order.n, sizeof wanted / sizeof *wanted);
@@ -245,10 +264,10 @@ static void test_what_waits__goes_together_and_is_done_after_the_end(void **stat
     struct gate gate;
     (void)state;
     gate_init(&gate);
-    assert_true(executor_submit(e, gate_job, NULL, &gate, 0, 0)); /* a group of its own */
+    assert_true(executor_submit(e, gate_job, NULL, &gate, 0, EXECUTOR_NO_PLACE)); /* a group of its own */
     gate_await(&gate);
     for (int i = 0; i < 2; i++) {
-        assert_true(executor_submit(e, numbered_job, done_job, &jobs[i], 0, 0));
+        assert_true(executor_submit(e, numbered_job, done_job, &jobs[i], 0, EXECUTOR_NO_PLACE));
     }
     gate_open(&gate);
     executor_free(e);
@@ -265,7 +284,7 @@ static void test_several_threads__wait_at_once(void **state)
     assert_non_null(e);
     for (int i = 0; i < THREADS; i++) {
         gate_init(&gates[i]);
-        assert_true(executor_submit(e, gate_job, NULL, &gates[i], 0, 0));
+        assert_true(executor_submit(e, gate_job, NULL, &gates[i], 0, EXECUTOR_NO_PLACE));
     }
     for (int i = 0; i < THREADS; i++) {
         gate_await(&gates[i]); /* all run, and none has ended */
@@ -283,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_jobs__run_in_the_order_of_submission),
         cmocka_unit_test(test_a_full_queue__refuses),
         cmocka_unit_test(test_a_place_that_is_kept__is_free_for_its_job_alone),
+        cmocka_unit_test(test_places_that_are_kept__hold_their_bytes),
         cmocka_unit_test(test_a_place_that_is_kept_long__is_anybodys),
         cmocka_unit_test(test_sweeping__ends_what_nobody_waits_for),
         cmocka_unit_test(test_bytes__are_bounded_together),
