@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sqlite_base.c - statements and changes. A change by itself is a transaction; in a group it is a savepoint of the
+ * sqlite_base.c - statements and changes. A change by itself is a transaction; in a group it is a part of the
  * transaction that the group ends with.
  */
 #include <registry/sqlite_base.h>
@@ -144,47 +144,56 @@ static loss_status end_transaction(struct sqlite_store *s, loss_status status, s
 }
 
 /* Begin a change as a part of the group's transaction. Once that is lost, it stays so until the group ends. */
-static loss_status begin_savepoint(struct sqlite_store *s, struct loss_error *err)
+static loss_status begin_part(struct sqlite_store *s, bool alone, struct loss_error *err)
 {
+    s->saved = false;
     if (s->group.status == LOSS_OK && !s->begun) {
         s->begun = begin_transaction(s, &s->group) == LOSS_OK;
     }
     if (s->group.status != LOSS_OK) {
         return loss_fail(err, s->group.status, "", "%s", s->group.message);
     }
-    return sqlite_run(s, SQL_SAVEPOINT, err, "");
+    s->written = sqlite3_total_changes(s->db);
+    s->saved = alone;
+    return alone ? sqlite_run(s, SQL_SAVEPOINT, err, "") : LOSS_OK;
+}
+
+static loss_status end_savepoint(struct sqlite_store *s, loss_status status, struct loss_error *err)
+{
+    if (status != LOSS_OK) {
+        sqlite_run(s, SQL_TAKE_BACK, NULL, "");
+    }
+    return sqlite3_get_autocommit(s->db) ? LOSS_OK : sqlite_run(s, SQL_RELEASE, status == LOSS_OK ? err : NULL, "");
 }
 
 /* Keep the change in the group where all went well, else undo it alone. After some failures SQLite ends the whole
- * transaction by itself: then the group is lost. */
-static loss_status end_savepoint(struct sqlite_store *s, loss_status status, struct loss_error *err)
+ * transaction by itself: then the group is lost, as where there is something to undo and no savepoint. */
+static loss_status end_part(struct sqlite_store *s, loss_status status, struct loss_error *err)
 {
+    loss_status released = LOSS_OK;
     s->hurt |= status == LOSS_STORE_UNAVAILABLE;
     if (s->group.status != LOSS_OK) {
         return status;
     }
-    if (status != LOSS_OK && !sqlite3_get_autocommit(s->db)) {
-        sqlite_run(s, SQL_TAKE_BACK, NULL, "");
+    if (s->saved && !sqlite3_get_autocommit(s->db)) {
+        released = end_savepoint(s, status, err);
     }
-    loss_status released = LOSS_OK;
-    if (!sqlite3_get_autocommit(s->db)) {
-        released = sqlite_run(s, SQL_RELEASE, status == LOSS_OK ? err : NULL, "");
-    }
-    if (sqlite3_get_autocommit(s->db)) {
+    bool half_written = status != LOSS_OK && !s->saved && sqlite3_total_changes(s->db) != s->written;
+    if (half_written || sqlite3_get_autocommit(s->db)) {
         loss_fail(&s->group, LOSS_STORE_UNAVAILABLE, "", "the store failed while it wrote several changes");
     }
     return status == LOSS_OK ? released : status;
 }
 
-loss_status sqlite_begin_write(struct sqlite_store *s, struct loss_error *err)
+loss_status sqlite_begin_write(struct sqlite_store *s, bool alone, struct loss_error *err)
 {
     pthread_mutex_lock(&s->lock);
-    return s->grouping ? begin_savepoint(s, err) : begin_transaction(s, err);
+    return s->grouping ? begin_part(s, alone, err) : begin_transaction(s, err);
 }
 
 loss_status sqlite_end_write(struct sqlite_store *s, loss_status status, struct loss_error *err)
 {
-    status = s->grouping ? end_savepoint(s, status, err) : end_transaction(s, status, err);
+    status = s->grouping ? end_part(s, status, err) : end_transaction(s, status, err);
     pthread_mutex_unlock(&s->lock);
     return status;
 }

@@ -41,8 +41,7 @@
     X(COUNT_ENTRIES, "SELECT count(*) FROM entries WHERE registry = ?1")                                               \
     X(LATEST_STEP, "SELECT max(step) FROM entries WHERE registry = ?1")                                                \
     X(ADD_ENTRY, "INSERT INTO entries (registry, " ENTRY_FIELDS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")  \
-    X(TRY_ENTRY, "INSERT INTO entries (registry, " ENTRY_FIELDS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"   \
-                 " ON CONFLICT (registry, step, name) DO NOTHING")                                                     \
+    X(NAME_TAKEN, "SELECT 1 FROM entries WHERE registry = ?1 AND step = ?2 AND name = ?3")                             \
     X(MERGE_ENTRY, "UPDATE entries SET loss_bits = ?2, tally = ?3, merged_at = ?4 WHERE id = ?1")                      \
     X(REMOVE_ENTRY, "DELETE FROM entries WHERE id = ?1")                                                               \
     X(SCAN_ALL, "SELECT " ENTRY_COLUMNS " FROM entries INDEXED BY entries_of_registry"                                 \
@@ -83,8 +82,10 @@ struct sqlite_store {
     int lock_file;               /* -1: not open */
     bool failed;                 /* the last write did: ready tries one before it says yes */
     bool damaged;                /* the file is: that does not pass */
-    bool grouping;               /* changes are savepoints of one transaction, which begins with the first */
+    bool grouping;               /* changes are parts of one transaction, which begins with the first */
     bool begun;                  /* that transaction */
+    bool saved;                  /* the change under way is a savepoint of it */
+    int written;                 /* sqlite3_total_changes where that change began */
     bool hurt;                   /* a change of the group could not be written */
     struct loss_error group;     /* why the group takes no more; status LOSS_OK: it does */
 };
@@ -127,8 +128,9 @@ loss_status sqlite_prepare_statements(struct sqlite_store *s, struct loss_error 
 loss_status sqlite_check_in_place(struct sqlite_store *s, struct loss_error *err);
 
 /* Take the store and begin a change. Whatever it returns, sqlite_end_write must follow, which keeps the change where
- * all went well, else undoes it, and releases the store. Returns how it ended. */
-loss_status sqlite_begin_write(struct sqlite_store *s, struct loss_error *err);
+ * all went well, else undoes it, and releases the store. Returns how it ended. In a group, one that may fail after its
+ * first write asks to be undone alone, which costs it a savepoint; without one such a failure is the whole group's. */
+loss_status sqlite_begin_write(struct sqlite_store *s, bool alone, struct loss_error *err);
 loss_status sqlite_end_write(struct sqlite_store *s, loss_status status, struct loss_error *err);
 /* The store's group_begin, group_cancel and group_end. */
 void sqlite_group_begin(struct store *store);

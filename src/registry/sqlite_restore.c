@@ -72,7 +72,7 @@ loss_status sqlite_restore(struct store *store, const struct registry_image *ima
                            struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
-    loss_status status = sqlite_begin_write(s, err);
+    loss_status status = sqlite_begin_write(s, true, err);
     if (status == LOSS_OK) {
         status = restore(s, image, taken, now, err);
     }
@@ -209,7 +209,7 @@ loss_status sqlite_restore_key(struct store *store, const struct registry_kept_k
 {
     (void)now; /* what is over is swept later */
     struct sqlite_store *s = sqlite_of(store);
-    loss_status status = sqlite_begin_write(s, err);
+    loss_status status = sqlite_begin_write(s, true, err);
     if (status == LOSS_OK) {
         status = restore_key(s, key, taken, err);
     }

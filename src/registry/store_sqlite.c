@@ -155,44 +155,47 @@ static loss_status merge(struct sqlite_store *s, const struct registry_add *add,
     return sqlite_run(s, SQL_MERGE_ENTRY, err, "iibi", (int64_t)out->order, sqlite_bits(out->loss), &blob, now);
 }
 
-/* Add under that name, unless it is taken: then *id is 0, else the entry's. */
-static loss_status try_name(struct sqlite_store *s, int64_t registry, const struct registry_add *add, const char *name,
-                            const struct blob *tally, int64_t now, int64_t *id, struct loss_error *err)
+/* Is an entry called so? */
+static loss_status is_taken(struct sqlite_store *s, int64_t registry, int64_t step, const char *name, bool *taken,
+                            struct loss_error *err)
 {
-    LOSS_TRY(sqlite_run(s, SQL_TRY_ENTRY, err, "iississibi", registry, add->step, name, add->collection,
-                        sqlite_bits(add->loss), add->dtype, add->reduction, now, tally, (int64_t)0));
-    *id = sqlite3_changes(s->db) > 0 ? sqlite3_last_insert_rowid(s->db) : 0;
-    return LOSS_OK;
+    sqlite3_stmt *q;
+    loss_status status = sqlite_start(s, SQL_NAME_TAKEN, &q, err, "iis", registry, step, name);
+    if (status == LOSS_OK) {
+        status = sqlite_next_row(s, q, taken, err);
+    }
+    sqlite_done(q);
+    return status;
 }
 
-/* Add under the first name of its base that is free. */
-static loss_status add_suffixed(struct sqlite_store *s, int64_t registry, const struct registry_add *add,
-                                const struct blob *tally, int64_t now, char name[REGISTRY_NAME_MAX + 1], int64_t *id,
-                                struct loss_error *err)
+/* The first name of the add's base that is free, and its suffix; 0: the base itself. */
+static loss_status pick_name(struct sqlite_store *s, int64_t registry, const struct registry_add *add,
+                             char name[REGISTRY_NAME_MAX + 1], int64_t *suffix, struct loss_error *err)
 {
-    int64_t number;
-    LOSS_TRY(next_suffix(s, registry, add->step, add->name, &number, err));
-    for (;; number++) {
-        LOSS_TRY(store_suffixed(add->name, (uint64_t)number, name, err));
-        LOSS_TRY(try_name(s, registry, add, name, tally, now, id, err));
-        if (*id != 0) {
-            return sqlite_run(s, SQL_SET_SUFFIX, err, "iisi", registry, add->step, add->name, number + 1);
+    bool taken;
+    *suffix = 0;
+    LOSS_TRY(is_taken(s, registry, add->step, strcpy(name, add->name), &taken, err));
+    if (!taken) {
+        return LOSS_OK;
+    }
+    LOSS_TRY(next_suffix(s, registry, add->step, add->name, suffix, err));
+    for (;; ++*suffix) {
+        LOSS_TRY(store_suffixed(add->name, (uint64_t)*suffix, name, err));
+        LOSS_TRY(is_taken(s, registry, add->step, name, &taken, err));
+        if (!taken) {
+            return LOSS_OK;
         }
     }
 }
 
+/* `registry` 0: there is none yet. What can be refused is, before the first write. */
 static loss_status add_new(struct sqlite_store *s, int64_t registry, const struct registry_add *add, int64_t now,
                            struct loss_arena *arena, struct registry_entry *out, struct loss_error *err)
 {
     char name[REGISTRY_NAME_MAX + 1];
     struct blob blob;
-    int64_t id;
-    LOSS_TRY(sqlite_blob(add->tally, arena, &blob, err));
-    LOSS_TRY(try_name(s, registry, add, strcpy(name, add->name), &blob, now, &id, err));
-    if (id == 0) {
-        LOSS_TRY(add_suffixed(s, registry, add, &blob, now, name, &id, err));
-    }
-    struct registry_entry e = {.name = name,
+    int64_t suffix = 0;
+    struct registry_entry e = {.name = add->name,
                                .collection = add->collection,
                                .loss = add->loss,
                                .step = add->step,
@@ -200,51 +203,63 @@ static loss_status add_new(struct sqlite_store *s, int64_t registry, const struc
                                .reduction = add->reduction,
                                .added_at = now,
                                .updated_at = now,
-                               .tally = add->tally,
-                               .order = (uint64_t)id};
-    return store_entry_copy(arena, &e, out, err);
+                               .tally = add->tally};
+    if (registry != 0) {
+        LOSS_TRY(pick_name(s, registry, add, name, &suffix, err));
+        e.name = name;
+    }
+    LOSS_TRY(sqlite_blob(add->tally, arena, &blob, err));
+    LOSS_TRY(store_entry_copy(arena, &e, out, err));
+    if (registry == 0) {
+        LOSS_TRY(sqlite_find_or_make(s, add->registry, now, &registry, err));
+    }
+    LOSS_TRY(sqlite_run(s, SQL_ADD_ENTRY, err, "iississibi", registry, e.step, e.name, e.collection,
+                        sqlite_bits(e.loss), e.dtype, e.reduction, now, &blob, (int64_t)0));
+    out->order = (uint64_t)sqlite3_last_insert_rowid(s->db);
+    if (suffix != 0) {
+        LOSS_TRY(sqlite_run(s, SQL_SET_SUFFIX, err, "iisi", registry, add->step, add->name, suffix + 1));
+    }
+    return sqlite_run(s, SQL_TOUCH_REGISTRY, err, "ii", registry, now);
 }
 
 static loss_status add_one(struct sqlite_store *s, const struct registry_add *add, int64_t now,
                            struct loss_arena *arena, struct registry_entry *out, struct loss_error *err)
 {
-    int64_t registry;
-    bool found = false;
-    LOSS_TRY(sqlite_find_or_make(s, add->registry, now, &registry, err));
-    LOSS_TRY(sqlite_run(s, SQL_TOUCH_REGISTRY, err, "ii", registry, now));
-    if (add->tally != NULL) {
-        LOSS_TRY(sqlite_find_entry(s, registry, add->step, add->name, arena, out, &found, err));
+    struct sqlite_found found;
+    bool merges = false;
+    LOSS_TRY(sqlite_find_registry(s, add->registry, now, &found, err));
+    int64_t registry = found.over ? 0 : found.id;
+    if (registry != 0 && add->tally != NULL) {
+        LOSS_TRY(sqlite_find_entry(s, registry, add->step, add->name, arena, out, &merges, err));
     }
-    return found ? merge(s, add, now, arena, out, err) : add_new(s, registry, add, now, arena, out, err);
+    if (!merges) {
+        return add_new(s, registry, add, now, arena, out, err);
+    }
+    LOSS_TRY(merge(s, add, now, arena, out, err));
+    return sqlite_run(s, SQL_TOUCH_REGISTRY, err, "ii", registry, now);
 }
 
-/* *id is the key's where it is known and its time has not passed, else 0. */
+/* *id is the key's, or 0; *over: its time has passed, so that it is as good as none. */
 static loss_status find_key(struct sqlite_store *s, const struct registry_key *key, int64_t now, int64_t *id,
-                            struct loss_error *err)
+                            bool *over, struct loss_error *err)
 {
     sqlite3_stmt *q;
     bool row = false, same = false;
-    int64_t found = 0, created_at = 0;
+    int64_t created_at = 0;
+    *id = 0;
     loss_status status = sqlite_start(s, SQL_FIND_KEY, &q, err, "s", key->key);
     if (status == LOSS_OK) {
         status = sqlite_next_row(s, q, &row, err);
     }
     if (row) {
-        found = sqlite3_column_int64(q, 0);
+        *id = sqlite3_column_int64(q, 0);
         created_at = sqlite3_column_int64(q, 2);
         same = sqlite3_column_bytes(q, 1) == sizeof key->fingerprint &&
                memcmp(sqlite3_column_blob(q, 1), key->fingerprint, sizeof key->fingerprint) == 0;
     }
     sqlite_done(q);
-    *id = 0;
-    if (status != LOSS_OK || found == 0) {
-        return status;
-    }
-    if (created_at + s->base.key_life <= now) {
-        return sqlite_run(s, SQL_DROP_KEY, err, "i", found);
-    }
-    *id = found;
-    return same ? LOSS_OK : store_fail_conflict(err, key->key);
+    *over = *id != 0 && created_at + s->base.key_life <= now;
+    return status != LOSS_OK || *id == 0 || *over || same ? status : store_fail_conflict(err, key->key);
 }
 
 static loss_status answer_again(struct sqlite_store *s, int64_t id, const struct registry_key *key, size_t n,
@@ -285,15 +300,19 @@ static loss_status add_all(struct sqlite_store *s, const struct registry_add *ad
                            const struct registry_key *key, int64_t now, struct loss_arena *arena,
                            struct registry_entry *out, struct loss_error *err)
 {
+    int64_t known = 0;
+    bool over = false;
     if (key->key != NULL) {
-        int64_t known;
-        LOSS_TRY(find_key(s, key, now, &known, err));
-        if (known != 0) {
+        LOSS_TRY(find_key(s, key, now, &known, &over, err));
+        if (known != 0 && !over) {
             return answer_again(s, known, key, n, arena, out, err);
         }
     }
     for (size_t i = 0; i < n; i++) {
         LOSS_TRY(add_one(s, &adds[i], now, arena, &out[i], err));
+    }
+    if (over) {
+        LOSS_TRY(sqlite_run(s, SQL_DROP_KEY, err, "i", known));
     }
     return key->key != NULL ? sqlite_keep_key(s, key, out, n, now, arena, err) : LOSS_OK;
 }
@@ -303,7 +322,7 @@ static loss_status sqlite_add(struct store *store, const struct registry_add *ad
                               struct registry_entry *out, struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
-    loss_status status = sqlite_begin_write(s, err);
+    loss_status status = sqlite_begin_write(s, n > 1, err); /* one alone is refused before it has written anything */
     if (status == LOSS_OK) {
         status = add_all(s, adds, n, key, now, arena, out, err);
     }
@@ -401,7 +420,7 @@ static loss_status sqlite_remove(struct store *store, const struct store_range *
 {
     struct sqlite_store *s = sqlite_of(store);
     uint64_t count = 0;
-    loss_status status = sqlite_begin_write(s, err);
+    loss_status status = sqlite_begin_write(s, true, err);
     if (status == LOSS_OK) {
         status = remove_range(s, range, now, pick, arg, &count, err);
     }
@@ -469,7 +488,7 @@ static loss_status sqlite_put(struct store *store, const char *registry, int64_t
 {
     struct sqlite_store *s = sqlite_of(store);
     int64_t id = 0;
-    loss_status status = sqlite_begin_write(s, err);
+    loss_status status = sqlite_begin_write(s, true, err);
     if (status == LOSS_OK) {
         status = sqlite_find_or_make(s, registry, now, &id, err);
     }
@@ -484,7 +503,7 @@ static loss_status sqlite_drop(struct store *store, const char *registry, int64_
 {
     struct sqlite_store *s = sqlite_of(store);
     int64_t id = 0, count = 0;
-    loss_status status = sqlite_begin_write(s, err);
+    loss_status status = sqlite_begin_write(s, true, err);
     if (status == LOSS_OK) {
         status = find_or_fail(s, registry, now, &id, err);
     }
@@ -504,7 +523,7 @@ static loss_status sqlite_drop(struct store *store, const char *registry, int64_
 static loss_status sqlite_expire(struct store *store, int64_t now, struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
-    loss_status status = sqlite_begin_write(s, err);
+    loss_status status = sqlite_begin_write(s, true, err);
     if (status == LOSS_OK) {
         status = sqlite_run(s, SQL_EXPIRE_REGISTRIES, err, "ii", now, s->base.ttl);
     }
@@ -528,7 +547,7 @@ static loss_status sqlite_ready(struct store *store, struct loss_error *err)
     if (!failed) {
         return status;
     }
-    status = sqlite_begin_write(s, err);
+    status = sqlite_begin_write(s, true, err);
     if (status == LOSS_OK) {
         status = sqlite_run(s, SQL_PROBE, err, "");
     }

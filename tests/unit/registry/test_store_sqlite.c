@@ -415,6 +415,45 @@ static void test_sqlite__keeps_each_change_of_a_group_to_itself(void **state)
     assert_string_equal(world_names(w, &ALL), "x z");
 }
 
+/* Let another program see to it that the second write of an add fails: of what has a name that is taken. */
+static void refuse_suffixes(const struct world *w)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open_v2(w->path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "CREATE TRIGGER refuse BEFORE INSERT ON suffixes"
+                                  " BEGIN SELECT RAISE(ABORT, 'not today'); END",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void test_sqlite__never_keeps_half_a_change_of_a_group(void **state)
+{
+    struct world *w = *state;
+    struct registry_entry out[2];
+    const struct registry_add x = {
+        .registry = "run", .name = "x", .collection = REGISTRY_LOSSES, .dtype = "", .reduction = ""};
+    struct registry_add both[2] = {x, x};
+    world_add(w, "x", 0, 1);
+    refuse_suffixes(w);
+    both[0].name = "y";
+    registry_group_begin(w->registry);
+    world_add(w, "before", 0, 1);
+    assert_int_equal(registry_add_all(w->registry, both, 2, &(struct registry_key){0}, w->arena, out, NULL),
+                     LOSS_STORE_UNAVAILABLE);
+    world_add(w, "after", 0, 1);
+    assert_int_equal(registry_group_end(w->registry, NULL), LOSS_OK); /* several at once are undone alone */
+    assert_string_equal(world_names(w, &ALL), "x before after");
+    registry_group_begin(w->registry);
+    world_add(w, "z", 0, 1);
+    assert_int_equal(registry_add(w->registry, &x, w->arena, out, NULL), LOSS_STORE_UNAVAILABLE);
+    assert_int_equal(registry_group_end(w->registry, NULL), LOSS_STORE_UNAVAILABLE); /* ... one with its group */
+    assert_string_equal(world_names(w, &ALL), "x before after");
+    world_add(w, "z", 0, 1);
+    assert_string_equal(world_names(w, &ALL), "x before after z");
+}
+
 static void group_and_crash(struct world *w)
 {
     struct registry_entry out;
@@ -491,6 +530,7 @@ int main(void)
         ON_STORE(test_sqlite__commits_a_group_together, "sqlite"),
         ON_STORE(test_sqlite__is_not_ready_while_the_disk_is_full, "sqlite"),
         ON_STORE(test_sqlite__keeps_each_change_of_a_group_to_itself, "sqlite"),
+        ON_STORE(test_sqlite__never_keeps_half_a_change_of_a_group, "sqlite"),
         ON_STORE(test_sqlite__forgets_a_group_that_never_ended, "sqlite"),
         ON_STORE(test_sqlite__takes_back_a_group_that_the_disk_refused, "sqlite"),
     };
