@@ -36,7 +36,7 @@ struct computation {
     struct json_decoder *decoder;            /* or ... */
     struct safetensors_decoder *safetensors; /* ... this one, by the body's type */
     bool literal, answers_safetensors;
-    enum { STAGE_DECODE, STAGE_COMPUTE, STAGE_STORE } stage; /* what comes next */
+    enum { STAGE_DECODE, STAGE_COMPUTE, STAGE_STORE, STAGE_ANSWER } stage; /* what comes next */
     struct call call; /* not cleared, from here on: the decoder fills it, and the computation its answer */
     struct call_answer answer;
 };
@@ -212,6 +212,7 @@ static loss_status store(struct request *q, struct computation *c, struct loss_e
     loss_status status = registry_add(q->registry, &add, q->arena, &c->answer.entry, err);
     q->times.store += stage_time(c);
     c->answer.has_entry = status == LOSS_OK;
+    c->stage = STAGE_ANSWER;
     return status;
 }
 
@@ -248,6 +249,11 @@ static loss_status answer_with(struct request *q, struct computation *c, struct 
     return LOSS_OK;
 }
 
+static bool is_large(const struct request *q, const struct computation *c)
+{
+    return loss_call_elements(&c->call.loss) > (size_t)q->server->conf->inline_elements;
+}
+
 loss_status losses_compute_step(struct request *q, struct reply *r, struct loss_error *err)
 {
     struct computation *c = q->state;
@@ -257,7 +263,7 @@ loss_status losses_compute_step(struct request *q, struct reply *r, struct loss_
         if (c->call.registry != NULL) {
             LOSS_TRY(admit_scope(q, SCOPE_REGISTRY_WRITE, "/registry", err));
         }
-        bool large = loss_call_elements(&c->call.loss) > (size_t)q->server->conf->inline_elements;
+        bool large = is_large(q, c);
         if (large || q->next != NEXT_HERE || q->deadline != 0) { /* others are done before they could be given up */
             c->call.loss.cancelled = request_cancelled;
             c->call.loss.cancelled_arg = q;
@@ -273,8 +279,12 @@ loss_status losses_compute_step(struct request *q, struct reply *r, struct loss_
             q->next = NEXT_STORE;
             return LOSS_OK;
         }
-    } else {
+    } else if (c->stage == STAGE_STORE) {
         LOSS_TRY(store(q, c, err));
+        if (!is_large(q, c)) { /* written while the store goes on with others */
+            q->next = NEXT_HERE;
+            return LOSS_OK;
+        }
     }
     return answer_with(q, c, r, err);
 }

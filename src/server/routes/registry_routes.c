@@ -268,13 +268,34 @@ static loss_status answer_entry(struct request *q, struct reply *r, int status, 
     return answer(q, r, status, &o, err);
 }
 
-static loss_status add_entry(struct request *q, struct reply *r, const char *collection, struct loss_error *err)
-{
+/* What is added, then also the entry that came of it; the store is kept neither with reading nor with writing. */
+struct addition {
     struct registry_add add;
     struct registry_entry entry;
-    LOSS_TRY(read_add(q, collection, &add, err));
-    STORE_TRY(q, registry_add(q->registry, &add, q->arena, &entry, err));
-    return answer_entry(q, r, 201, &entry, err);
+    bool added;
+};
+
+static loss_status add_entry(struct request *q, struct reply *r, const char *collection, struct loss_error *err)
+{
+    struct addition *a = q->state;
+    if (a == NULL) {
+        a = loss_arena_alloc(q->arena, sizeof *a, _Alignof(struct addition));
+        if (a == NULL) {
+            return loss_no_memory(err, "this request");
+        }
+        a->added = false;
+        LOSS_TRY(read_add(q, collection, &a->add, err));
+        q->state = a;
+        q->next = NEXT_STORE;
+        return LOSS_OK;
+    }
+    if (!a->added) {
+        STORE_TRY(q, registry_add(q->registry, &a->add, q->arena, &a->entry, err));
+        a->added = true;
+        q->next = NEXT_HERE;
+        return LOSS_OK;
+    }
+    return answer_entry(q, r, 201, &a->entry, err);
 }
 
 /* POST /v1/registries/{registry}/losses */

@@ -30,22 +30,23 @@ extern const char *const registry_scope_query[];
 extern const char *const registry_step_query[];
 extern const char *const registry_total_query[];
 
-#define REGISTRY_ROUTE(verb, where, who, names, kind, function)                                                        \
+#define REGISTRY_ROUTE_AT(first, verb, where, who, names, kind, function)                                              \
     {                                                                                                                  \
         .method = verb, .path = "/v1/registries" where, .access = ACCESS_REGISTRY_##who, .query = names, .body = kind, \
-        .start = NEXT_STORE, .step = function                                                                          \
+        .start = first, .step = function                                                                               \
     }
+#define REGISTRY_ROUTE(...) REGISTRY_ROUTE_AT(NEXT_STORE, __VA_ARGS__)
+#define REGISTRY_ADD(...) REGISTRY_ROUTE_AT(NEXT_HERE, "POST", __VA_ARGS__)
 
 #define REGISTRY_ROUTES                                                                                                \
     REGISTRY_ROUTE("GET", "", READ, registry_page_query, BODY_NONE, registry_index_step),                              \
         REGISTRY_ROUTE("GET", "/{registry}", READ, NULL, BODY_NONE, registry_show_step),                               \
         REGISTRY_ROUTE("PUT", "/{registry}", WRITE, NULL, BODY_SMALL, registry_put_step),                              \
         REGISTRY_ROUTE("DELETE", "/{registry}", WRITE, registry_scope_query, BODY_NONE, registry_delete_step),         \
-        REGISTRY_ROUTE("POST", "/{registry}/losses", WRITE, NULL, BODY_SMALL, registry_add_step),                      \
+        REGISTRY_ADD("/{registry}/losses", WRITE, NULL, BODY_SMALL, registry_add_step),                                \
         REGISTRY_ROUTE("GET", "/{registry}/losses", READ, registry_list_query, BODY_NONE, registry_list_step),         \
         REGISTRY_ROUTE("GET", "/{registry}/losses/{name}", READ, registry_step_query, BODY_NONE, registry_entry_step), \
-        REGISTRY_ROUTE("POST", "/{registry}/regularization_losses", WRITE, NULL, BODY_SMALL,                           \
-                       registry_add_regularization_step),                                                              \
+        REGISTRY_ADD("/{registry}/regularization_losses", WRITE, NULL, BODY_SMALL, registry_add_regularization_step),  \
         REGISTRY_ROUTE("GET", "/{registry}/regularization_losses", READ, registry_list_regularization_query,           \
                        BODY_NONE, registry_list_regularization_step),                                                  \
         REGISTRY_ROUTE("GET", "/{registry}/regularization_loss", READ, registry_scope_query, BODY_NONE,                \

@@ -60,15 +60,18 @@ static const char *call(struct client *c, const char *method, const char *target
     assert_int_equal(uri_read(&q, &c->err), LOSS_OK);
     q.route = routes_match(&q, &known);
     assert_non_null(q.route);
-    assert_int_equal(q.route->start, NEXT_STORE);
-    q.next = NEXT_STORE;
-    loss_status status = q.route->step(&q, &r, &c->err);
+    bool met_store = q.route->start == NEXT_STORE;
+    loss_status status = LOSS_OK;
+    for (q.next = q.route->start; status == LOSS_OK && q.next != NEXT_DONE;) {
+        status = q.route->step(&q, &r, &c->err);
+        met_store |= q.next == NEXT_STORE;
+    }
     if (status != LOSS_OK) {
         assert_int_equal(status, c->err.status);
         return loss_arena_format(c->world.arena, "%d %s %s%s", loss_status_http(status), loss_status_slug(status),
                                  c->err.pointer, c->err.parameter);
     }
-    assert_int_equal(q.next, NEXT_DONE);
+    assert_true(met_store);
     assert_string_equal(r.content_type, "application/json");
     return loss_arena_format(c->world.arena, "%d %.*s", r.status, (int)r.size, r.body);
 }
