@@ -9,7 +9,7 @@
 
 #include <loss/compute.h>
 
-#define LARGEST_WHOLE 0x1p53 /* beyond it a double skips whole numbers */
+#define LARGEST_WHOLE (0x1p53 - 1) /* beyond it a double may stand for another whole number */
 #define NUMBER_TEXT 32
 #define RANGE_TEXT 80
 
@@ -95,8 +95,9 @@ static loss_status wrong_type(const struct loss_param *p, const char *pointer, s
 static loss_status not_whole(const struct loss_param *p, double value, const char *pointer, struct loss_error *err)
 {
     char buf[256], got[NUMBER_TEXT];
-    return loss_fail(err, LOSS_INVALID_PARAMETER, place(p, pointer, buf), "%s must be a whole number, got %s", p->name,
-                     number_text(value, got));
+    bool whole = value == trunc(value) && p->type != LOSS_AXES;
+    return loss_fail(err, LOSS_INVALID_PARAMETER, place(p, pointer, buf), "%s must be a whole number%s, got %s",
+                     p->name, whole ? " whose magnitude is below 2^53" : "", number_text(value, got));
 }
 
 static bool in_range(const struct loss_param *p, double x)

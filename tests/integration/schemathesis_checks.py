@@ -23,10 +23,12 @@ TOGETHER = {"shape_mismatch", "ragged_tensor", "label_out_of_range", "not_an_int
 BY_CODE = {
     "number_out_of_range": "",  # of the dtype
     "duplicate_field": "under two names",
+    "bad_request": "has a zero byte",
     "invalid_scope": "",  # a regular expression
     "invalid_name": r"a name has 1 to 512 bytes",  # the schema counts characters
     "invalid_parameter": r"has rank \d, so|is about an entry of a registry|next_cursor of an earlier page|there is no tensor .* to "
-                         r"refer to|[aA]xis|axes|numbers of \d+ bytes|must be in \[|is one for each class|"
+                         r"refer to|[aA]xis|axes|numbers of \d+ bytes|must be in \[|is no bool|is one for each class|"
+                         r"(must be .*|goes) with [a-z_]+ \"|"  # one parameter's value and another's
                          r"at most 2\^53, got \d+\.",  # written as 2^53 + 1 could be, too
     "unsupported_dtype": "",  # of base64, which a loss's input may not have
 }
@@ -37,9 +39,11 @@ CODINGS = {"gzip": gzip.compress, "zstd": zstandard.compress}
 
 
 def compressed(request):
-    """A body that is said to be compressed is so, which a schema cannot ask for."""
+    """A body that is said to be compressed is there and is so, which a schema cannot ask for."""
     code = CODINGS.get(request.headers.get("Content-Encoding"))
-    if code is not None and request.body:
+    if code is not None and not request.body:
+        del request.headers["Content-Encoding"]
+    elif code is not None:
         request.body = code(request.body if isinstance(request.body, bytes) else request.body.encode())
         request.headers["Content-Length"] = str(len(request.body))
     return request

@@ -463,16 +463,40 @@ static void write_enums(struct json_out *o)
 
 /* Requests */
 
+#define MOST_WHOLE (0x1p53 - 1) /* that no client's double confuses with another */
+
 static void write_bounds(struct json_out *o, const struct loss_param *param)
 {
+    bool whole = param->type == LOSS_INTEGER;
     if (catalog_has_min(param)) {
         json_out_key(o, param->above_min ? "exclusiveMinimum" : "minimum");
         json_out_f64(o, param->min);
+    } else if (whole) {
+        json_out_key(o, "minimum");
+        json_out_f64(o, -MOST_WHOLE);
     }
     if (catalog_has_max(param)) {
         json_out_key(o, param->below_max ? "exclusiveMaximum" : "maximum");
         json_out_f64(o, param->max);
+    } else if (whole) {
+        json_out_key(o, "maximum");
+        json_out_f64(o, MOST_WHOLE);
     }
+}
+
+/* A number as the parameter has it, or a tensor that is none. */
+static void write_number_or_vector(struct json_out *o, const struct loss_param *param)
+{
+    json_out_key(o, "anyOf");
+    json_out_open(o, '[');
+    json_out_open(o, '{');
+    openapi_text(o, "type", "number");
+    write_bounds(o, param);
+    json_out_close(o, '}');
+    openapi_short(o, "{'type': 'array', 'items': <Numbers>}");
+    openapi_ref(o, "schemas", "FlatTensor");
+    openapi_ref(o, "schemas", "EncodedTensor");
+    json_out_close(o, ']');
 }
 
 static void write_param_type(struct json_out *o, const struct loss_param *param)
@@ -500,8 +524,7 @@ static void write_param_type(struct json_out *o, const struct loss_param *param)
         openapi_text(o, "$ref", "#/components/schemas/Tensor");
         break;
     case LOSS_NUMBER_OR_VECTOR:
-        json_out_key(o, "anyOf");
-        openapi_short(o, "[{'type': 'number'}, <Tensor>]");
+        write_number_or_vector(o, param);
         break;
     case LOSS_AXES:
         json_out_key(o, "anyOf");
@@ -682,6 +705,31 @@ static void write_required(struct json_out *o, const struct loss_desc *desc)
     json_out_close(o, ']');
 }
 
+static void write_needs(struct json_out *o, const char *name, const char *needed)
+{
+    json_out_key(o, name);
+    json_out_open(o, '[');
+    json_out_string(o, needed);
+    json_out_close(o, ']');
+}
+
+/* What is about an entry needs a registry, and some inputs come in pairs: those have one name each. */
+static void write_dependent(struct json_out *o, const struct loss_desc *desc)
+{
+    static const char *const of_entries[] = {"name", "collection", "step"};
+    json_out_key(o, "dependentRequired");
+    json_out_open(o, '{');
+    for (size_t i = 0; i < sizeof of_entries / sizeof *of_entries; i++) {
+        write_needs(o, of_entries[i], "registry");
+    }
+    for (const struct loss_input *input = desc->inputs; input->name != NULL; input++) {
+        if (input->together_with != NULL) {
+            write_needs(o, input->name, input->together_with);
+        }
+    }
+    json_out_close(o, '}');
+}
+
 static void write_request(struct json_out *o, const struct loss_desc *desc)
 {
     json_out_key(o, desc->name);
@@ -690,8 +738,7 @@ static void write_request(struct json_out *o, const struct loss_desc *desc)
     openapi_text(o, "type", "object");
     json_out_key(o, "additionalProperties");
     json_out_bool(o, false);
-    json_out_key(o, "dependentRequired"); /* what is about an entry needs a registry */
-    openapi_short(o, "{'name': ['registry'], 'collection': ['registry'], 'step': ['registry']}");
+    write_dependent(o, desc);
     write_required(o, desc);
     write_properties(o, desc);
     json_out_key(o, "examples");
