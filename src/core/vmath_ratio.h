@@ -41,4 +41,25 @@ VM_INLINE double vm_log_ratio(double x, double y, double difference, double *bra
     return vm_blend(inside, log, outside) + nan;
 }
 
+/* x log(x/y) - (x - y) to 2^-31 of its value, and through `ratio` x/y, for x and y from 2^-500 to 2^500: what float32 results
+ * need, for one division and no logarithm of a whole ratio. Of others neither is anything.
+ *
+ * With u = x/2^k nearest to y and s = (u - y)/(u + y), log(x/y) is k ln2 + 2 atanh(s). The bits of doubles are nearly their
+ * logarithms, so k is to be had from a difference of them, and |s| is no more than 1/5. */
+VM_INLINE double vm_bracket_brief(double x, double y, double *ratio)
+{
+    const uint64_t k_bits = (vm_bits(x) - vm_bits(y) + VM__ONE_BITS + (UINT64_C(1) << 51)) & ~VM__FRACTION_BITS;
+    double k = vm_from_bits((k_bits >> 52) | vm_bits(0x1p52)) - (0x1p52 + 1023);
+    double u = vm_from_bits(vm_bits(x) - k_bits + VM__ONE_BITS);
+    double sum = u + y, both = 1.0 / (sum * y);
+    double s = (u - y) * (both * y), z = s * s;
+    double q01 = 0x1.555554ae5a690p-2 + 0x1.999b4073e122dp-3 * z;
+    double q23 = 0x1.24021b18716e1p-3 + 0x1.eb39657046ea4p-4 * z;
+    double t = (s * z) * (q01 + q23 * (z * z)); /* atanh(s) - s */
+    double difference = x - y, log = k * (VM__LN2_HI + VM__LN2_LO) + 2.0 * (s + t);
+    *ratio = vm_from_bits(vm_bits(u * (both * sum)) + k_bits - VM__ONE_BITS);
+    /* where k is 0, x (2s) - (x - y) is (x - y) s */
+    return VM_SELECT(k == 0.0, difference * s + 2.0 * x * t, x * log - difference);
+}
+
 #endif

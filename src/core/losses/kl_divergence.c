@@ -75,6 +75,90 @@ __attribute__((noinline)) static void by_logs(struct divergence *d, size_t n)
     }
 }
 
+/* Probabilities of float32 with a short logarithm: a row that adds up to what is much less than its terms has the whole
+ * one's digits, and so has one with a number out of place. */
+
+#define CANCELS 16.0    /* times: terms good to 2^-31 leave 2^-27 of the loss */
+#define BRIEF_CLASSES 6 /* a row's least: it is worked on in whole lanes */
+
+/* The sums of terms and of diff in 16 lanes. */
+struct brief {
+    struct lanes term, diff;
+    double epsilon, g;
+};
+
+/* Sixteen classes; y and p as divergence.h has them, in float32. */
+VM_INLINE void brief_classes(struct brief *s, const float *restrict labels, const float *restrict predictions,
+                             float *restrict grad, bool clips, bool slopes)
+{
+    const double epsilon = s->epsilon, g = s->g;
+    for (size_t l = 0; l < LANES; l++) {
+        double y = (double)labels[l], p = (double)predictions[l], p_open = clips ? within(p, epsilon) : 1.0, ratio;
+        y = clips ? clipped(y, epsilon, 1.0) : y;
+        p = clips ? clipped(p, epsilon, 1.0) : p;
+        double bracket = vm_bracket_brief(y, p, &ratio), diff = y - p;
+        double without = VM_SELECT(y == 0.0 && p > 0.0, -diff, (double)NAN);
+        s->term.at[l] += VM_SELECT(y > 0.0 && p > 0.0, bracket, without);
+        s->diff.at[l] += diff;
+        if (slopes) {
+            grad[l] = (float)(g * VM_SELECT(y == 0.0, 0.0, -(ratio * p_open)));
+        }
+    }
+}
+
+VM_INLINE bool brief_body(struct brief *s, const float *y, const float *p, size_t n, float *grad, double *loss,
+                          bool clips, bool slopes)
+{
+    const size_t whole = n - n % LANES, left = n - whole;
+    float tail[3][LANES];
+    s->term = s->diff = lanes_of(0.0);
+    for (size_t i = 0; i < whole; i += LANES) {
+        brief_classes(s, y + i, p + i, slopes ? grad + i : NULL, clips, slopes);
+    }
+    if (left > 0) {
+        for (size_t l = 0; l < LANES; l++) {
+            tail[0][l] = tail[1][l] = 1.0F;
+        }
+        memcpy(tail[0], y + whole, left * sizeof *y);
+        memcpy(tail[1], p + whole, left * sizeof *p);
+        brief_classes(s, tail[0], tail[1], tail[2], clips, slopes);
+        if (slopes) {
+            memcpy(grad + whole, tail[2], left * sizeof *grad);
+        }
+    }
+    const double terms = lanes_sum(s->term);
+    *loss = terms + lanes_sum(s->diff);
+    return terms <= CANCELS * vm_abs(*loss);
+}
+
+/* A row's loss, and its slopes unless grad is NULL; whether they are good. Infinite and NaN ones are not. */
+__attribute__((noinline)) static bool brief_row(struct brief *s, const float *y, const float *p, size_t n, float *grad,
+                                                double *loss)
+{
+    if (s->epsilon > 0) {
+        return grad == NULL ? brief_body(s, y, p, n, grad, loss, true, false)
+                            : brief_body(s, y, p, n, grad, loss, true, true);
+    }
+    return grad == NULL ? brief_body(s, y, p, n, grad, loss, false, false)
+                        : brief_body(s, y, p, n, grad, loss, false, true);
+}
+
+static void brief(const struct loss__block *b, struct divergence *d)
+{
+    struct brief s = {.epsilon = d->epsilon};
+    for (size_t r = 0; r < b->n; r++) {
+        const float *y = (const float *)b->in[0] + r * b->c, *p = (const float *)b->in[1] + r * b->c;
+        float *grad = b->grad[1] == NULL ? NULL : (float *)b->grad[1] + r * b->c;
+        s.g = grad == NULL ? 1.0 : b->g[r];
+        if (s.g != 0 && brief_row(&s, y, p, b->c, grad, &b->loss[r])) {
+            continue;
+        }
+        struct loss__block row = {.n = 1, .c = b->c, .in = {y, p}, .grad = {NULL, grad}, .loss = &b->loss[r]};
+        row.g = b->g == NULL ? NULL : &b->g[r];
+        divergence(&row, d, by_ratio, false);
+    }
+}
+
 VM_INLINE void body(const struct loss__block *b, bool wide)
 {
     struct divergence d;
@@ -84,6 +168,10 @@ VM_INLINE void body(const struct loss__block *b, bool wide)
     d.plus_diff = true;
     d.sums_to_one = d.y.form == FORM_LOGITS && d.p.form == FORM_LOGITS && d.epsilon == 0;
     bool given = d.y.form == FORM_PROBABILITIES && d.p.form == FORM_PROBABILITIES;
+    if (!wide && given && b->c >= BRIEF_CLASSES && b->grad[0] == NULL && (d.epsilon == 0 || d.epsilon > 0x1p-500)) {
+        brief(b, &d);
+        return;
+    }
     divergence(b, &d, given ? by_ratio : by_logs, wide);
 }
 

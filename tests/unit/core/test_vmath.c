@@ -286,6 +286,45 @@ static void test_log_ratio__knows_its_borders(void **state)
     }
 }
 
+static void assert_bracket_brief_close(double x, double y)
+{
+    double ratio, got = vm_bracket_brief(x, y, &ratio);
+    mpfr_t exact;
+    mpfr_init2(exact, REFERENCE_BITS);
+    mpfr_set_d(exact, x, MPFR_RNDN);
+    mpfr_div_d(exact, exact, y, MPFR_RNDN);
+    mpfr_set(truth, exact, MPFR_RNDN);
+    double of_ratio = ulp_error(ratio);
+    mpfr_log(exact, exact, MPFR_RNDN);
+    mpfr_mul_d(truth, exact, x, MPFR_RNDN);
+    mpfr_sub_d(truth, truth, x, MPFR_RNDN);
+    mpfr_add_d(truth, truth, y, MPFR_RNDN);
+    mpfr_sub_d(exact, truth, got, MPFR_RNDN);
+    mpfr_div(exact, exact, truth, MPFR_RNDN);
+    double off = fabs(mpfr_get_d(exact, MPFR_RNDN));
+    mpfr_clear(exact);
+    if (!(off <= 0x1p-31) || of_ratio > 4) {
+        fail_msg("at %a and %a the bracket is %g off, the ratio %g ulp", x, y, off, of_ratio);
+    }
+}
+
+static void test_bracket_brief__is_good_enough_for_a_float(void **state)
+{
+    (void)state;
+    double ratio;
+    for (int i = 0; i < SAMPLES; i++) {
+        double y = (double)(float)ldexp(random_between(1, 2), (int)random_between(-140, 120));
+        double near = y * (1 + ldexp(random_between(-1, 1), (int)random_between(-24, -2)));
+        assert_bracket_brief_close((double)nextafterf((float)y, INFINITY), y);
+        assert_bracket_brief_close(near == y ? 2 * y : near, y);
+        assert_bracket_brief_close(random_between(0.2, 5) * y, y);
+        assert_bracket_brief_close((double)(float)ldexp(random_between(1, 2), (int)random_between(-148, 120)), y);
+        assert_bracket_brief_close(ldexp(random_between(1, 2), (int)random_between(-500, 500)),
+                                   ldexp(random_between(1, 2), (int)random_between(-500, 500)));
+        assert_true(vm_bracket_brief(y, y, &ratio) == 0 && fabs(ratio - 1) < 0x1p-50);
+    }
+}
+
 static void test_pow__is_one_for_exponent_zero_and_close_elsewhere(void **state)
 {
     (void)state;
@@ -566,6 +605,7 @@ int main(void)
         cmocka_unit_test(test_expm1__less_its_argument_is_close_where_they_cancel),
         cmocka_unit_test(test_log_ratio__is_close_where_its_arguments_are),
         cmocka_unit_test(test_log_ratio__knows_its_borders),
+        cmocka_unit_test(test_bracket_brief__is_good_enough_for_a_float),
         cmocka_unit_test(test_pow__is_one_for_exponent_zero_and_close_elsewhere),
         cmocka_unit_test(test_log__is_close_over_all_positive_doubles),
         cmocka_unit_test(test_log1p__is_close_however_small_or_large_its_argument),
