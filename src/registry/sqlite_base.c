@@ -132,8 +132,12 @@ static loss_status begin_transaction(struct sqlite_store *s, struct loss_error *
 static loss_status end_transaction(struct sqlite_store *s, loss_status status, struct loss_error *err)
 {
     if (status == LOSS_OK) {
+        status = sqlite_settle(s, err);
+    }
+    if (status == LOSS_OK) {
         status = sqlite_run(s, SQL_COMMIT, err, "");
     }
+    sqlite_forget(s);
     if (!sqlite3_get_autocommit(s->db)) {
         sqlite_run(s, SQL_ROLLBACK, NULL, ""); /* if even this fails, the next BEGIN will say so */
     }
@@ -141,6 +145,11 @@ static loss_status end_transaction(struct sqlite_store *s, loss_status status, s
         s->failed = status != LOSS_OK || s->hurt;
     }
     return status;
+}
+
+void sqlite_lose_group(struct sqlite_store *s)
+{
+    loss_fail(&s->group, LOSS_STORE_UNAVAILABLE, "", "the store failed while it wrote several changes");
 }
 
 /* Begin a change as a part of the group's transaction. Once that is lost, it stays so until the group ends. */
@@ -154,35 +163,48 @@ static loss_status begin_part(struct sqlite_store *s, bool alone, struct loss_er
         return loss_fail(err, s->group.status, "", "%s", s->group.message);
     }
     s->written = sqlite3_total_changes(s->db);
-    s->saved = alone;
-    return alone ? sqlite_run(s, SQL_SAVEPOINT, err, "") : LOSS_OK;
+    if (!alone) {
+        return LOSS_OK;
+    }
+    LOSS_TRY(sqlite_settle(s, err));
+    s->saved = true;
+    return sqlite_run(s, SQL_SAVEPOINT, err, "");
 }
 
 static loss_status end_savepoint(struct sqlite_store *s, loss_status status, struct loss_error *err)
 {
+    loss_status released = LOSS_OK;
+    if (status == LOSS_OK) {
+        status = sqlite_settle(s, err);
+    }
     if (status != LOSS_OK) {
         sqlite_run(s, SQL_TAKE_BACK, NULL, "");
+        sqlite_forget(s);
     }
-    return sqlite3_get_autocommit(s->db) ? LOSS_OK : sqlite_run(s, SQL_RELEASE, status == LOSS_OK ? err : NULL, "");
+    if (!sqlite3_get_autocommit(s->db)) {
+        released = sqlite_run(s, SQL_RELEASE, status == LOSS_OK ? err : NULL, "");
+    }
+    return status == LOSS_OK ? released : status;
 }
 
 /* Keep the change in the group where all went well, else undo it alone. After some failures SQLite ends the whole
  * transaction by itself: then the group is lost, as where there is something to undo and no savepoint. */
 static loss_status end_part(struct sqlite_store *s, loss_status status, struct loss_error *err)
 {
-    loss_status released = LOSS_OK;
+    bool saved = s->saved;
     s->hurt |= status == LOSS_STORE_UNAVAILABLE;
     if (s->group.status != LOSS_OK) {
         return status;
     }
-    if (s->saved && !sqlite3_get_autocommit(s->db)) {
-        released = end_savepoint(s, status, err);
+    if (saved && !sqlite3_get_autocommit(s->db)) {
+        status = end_savepoint(s, status, err);
     }
-    bool half_written = status != LOSS_OK && !s->saved && sqlite3_total_changes(s->db) != s->written;
+    s->saved = false;
+    bool half_written = status != LOSS_OK && !saved && sqlite3_total_changes(s->db) != s->written;
     if (half_written || sqlite3_get_autocommit(s->db)) {
-        loss_fail(&s->group, LOSS_STORE_UNAVAILABLE, "", "the store failed while it wrote several changes");
+        sqlite_lose_group(s);
     }
-    return status == LOSS_OK ? released : status;
+    return status;
 }
 
 loss_status sqlite_begin_write(struct sqlite_store *s, bool alone, struct loss_error *err)

@@ -73,6 +73,15 @@ enum statement {
         N_STATEMENTS
 };
 
+/* What the transaction under way knows without asking, and has still to write (sqlite_recent.c). */
+struct sqlite_recent {
+    int64_t registry; /* that was added to last; 0: none */
+    int64_t ttl, updated_at;
+    char name[STORE_PREFIX_MAX + REGISTRY_NAME_MAX + 1];
+    int64_t step, next; /* of that base in that registry, the next suffix; 0: none */
+    char base[REGISTRY_NAME_MAX + 1];
+};
+
 struct sqlite_store {
     struct store base;
     pthread_mutex_t lock; /* guards all below, and the transaction */
@@ -87,7 +96,8 @@ struct sqlite_store {
     bool saved;                  /* the change under way is a savepoint of it */
     int written;                 /* sqlite3_total_changes where that change began */
     bool hurt;                   /* a change of the group could not be written */
-    struct loss_error group;     /* why the group takes no more; status LOSS_OK: it does */
+    struct sqlite_recent recent;
+    struct loss_error group; /* why the group takes no more; status LOSS_OK: it does */
 };
 
 static inline struct sqlite_store *sqlite_of(struct store *s)
@@ -97,7 +107,8 @@ static inline struct sqlite_store *sqlite_of(struct store *s)
 
 struct sqlite_found {
     int64_t id; /* 0: there is none */
-    bool over;  /* there is one, but its time has passed */
+    int64_t ttl;
+    bool over; /* there is one, but its time has passed */
 };
 
 /* A tally's stored form. */
@@ -132,10 +143,29 @@ loss_status sqlite_check_in_place(struct sqlite_store *s, struct loss_error *err
  * first write asks to be undone alone, which costs it a savepoint; without one such a failure is the whole group's. */
 loss_status sqlite_begin_write(struct sqlite_store *s, bool alone, struct loss_error *err);
 loss_status sqlite_end_write(struct sqlite_store *s, loss_status status, struct loss_error *err);
+/* What the group has written so far is not whole: let it fail. */
+void sqlite_lose_group(struct sqlite_store *s);
 /* The store's group_begin, group_cancel and group_end. */
 void sqlite_group_begin(struct store *store);
 void sqlite_group_cancel(struct store *store, const struct loss_error *why);
 loss_status sqlite_group_end(struct store *store, struct loss_error *err);
+
+/* What changes of one transaction share (sqlite_recent.c). */
+
+/* Is it the registry that was added to last? Then *found is about it. */
+bool sqlite_recall(const struct sqlite_store *s, const char *registry, int64_t now, struct sqlite_found *found);
+/* It was added to: to be written before another is. */
+loss_status sqlite_touch(struct sqlite_store *s, int64_t registry, const char *name, int64_t ttl, int64_t now,
+                         struct loss_error *err);
+/* The next suffix of the base that was counted last, which is taken itself; 0: it is not this one. */
+int64_t sqlite_recall_suffix(const struct sqlite_store *s, int64_t registry, int64_t step, const char *base);
+/* Of the registry that was touched. */
+loss_status sqlite_count_suffix(struct sqlite_store *s, int64_t step, const char *base, int64_t next,
+                                struct loss_error *err);
+/* Write what is to be written: before others than adds of one entry change the file, and before registries are read. Where it
+ * fails, so does the group, but for what is of a savepoint. */
+loss_status sqlite_settle(struct sqlite_store *s, struct loss_error *err);
+void sqlite_forget(struct sqlite_store *s); /* what was taken back, or is committed */
 
 /* Rows (sqlite_rows.c). The entry's strings and tally live until the next step of `q`. */
 loss_status sqlite_next_entry(struct sqlite_store *s, sqlite3_stmt *q, bool *row, struct registry_entry *e,

@@ -32,6 +32,9 @@ loss_status sqlite_find_registry(struct sqlite_store *s, const char *name, int64
 {
     sqlite3_stmt *q;
     bool row = false;
+    if (sqlite_recall(s, name, now, found)) {
+        return LOSS_OK;
+    }
     loss_status status = sqlite_start(s, SQL_FIND_REGISTRY, &q, err, "s", name);
     if (status == LOSS_OK) {
         status = sqlite_next_row(s, q, &row, err);
@@ -39,7 +42,8 @@ loss_status sqlite_find_registry(struct sqlite_store *s, const char *name, int64
     *found = (struct sqlite_found){0};
     if (row) {
         found->id = sqlite3_column_int64(q, 0);
-        found->over = store_end_of(&s->base, sqlite3_column_int64(q, 1), sqlite3_column_int64(q, 2)) <= now;
+        found->ttl = sqlite3_column_int64(q, 1);
+        found->over = store_end_of(&s->base, found->ttl, sqlite3_column_int64(q, 2)) <= now;
     }
     sqlite_done(q);
     return status;
@@ -63,6 +67,7 @@ loss_status sqlite_find_or_make(struct sqlite_store *s, const char *name, int64_
     struct sqlite_found found;
     LOSS_TRY(sqlite_find_registry(s, name, now, &found, err));
     if (found.over) {
+        sqlite_forget(s);
         LOSS_TRY(sqlite_run(s, SQL_DROP_REGISTRY, err, "i", found.id));
     }
     if (found.id != 0 && !found.over) {
@@ -173,12 +178,14 @@ static loss_status pick_name(struct sqlite_store *s, int64_t registry, const str
                              char name[REGISTRY_NAME_MAX + 1], int64_t *suffix, struct loss_error *err)
 {
     bool taken;
-    *suffix = 0;
-    LOSS_TRY(is_taken(s, registry, add->step, strcpy(name, add->name), &taken, err));
-    if (!taken) {
-        return LOSS_OK;
+    *suffix = sqlite_recall_suffix(s, registry, add->step, add->name);
+    if (*suffix == 0) {
+        LOSS_TRY(is_taken(s, registry, add->step, strcpy(name, add->name), &taken, err));
+        if (!taken) {
+            return LOSS_OK;
+        }
+        LOSS_TRY(next_suffix(s, registry, add->step, add->name, suffix, err));
     }
-    LOSS_TRY(next_suffix(s, registry, add->step, add->name, suffix, err));
     for (;; ++*suffix) {
         LOSS_TRY(store_suffixed(add->name, (uint64_t)*suffix, name, err));
         LOSS_TRY(is_taken(s, registry, add->step, name, &taken, err));
@@ -188,13 +195,13 @@ static loss_status pick_name(struct sqlite_store *s, int64_t registry, const str
     }
 }
 
-/* `registry` 0: there is none yet. What can be refused is, before the first write. */
-static loss_status add_new(struct sqlite_store *s, int64_t registry, const struct registry_add *add, int64_t now,
-                           struct loss_arena *arena, struct registry_entry *out, struct loss_error *err)
+/* What can be refused is, before the first write. */
+static loss_status add_new(struct sqlite_store *s, const struct sqlite_found *found, const struct registry_add *add,
+                           int64_t now, struct loss_arena *arena, struct registry_entry *out, struct loss_error *err)
 {
     char name[REGISTRY_NAME_MAX + 1];
     struct blob blob;
-    int64_t suffix = 0;
+    int64_t registry = found->id, suffix = 0;
     struct registry_entry e = {.name = add->name,
                                .collection = add->collection,
                                .loss = add->loss,
@@ -204,22 +211,21 @@ static loss_status add_new(struct sqlite_store *s, int64_t registry, const struc
                                .added_at = now,
                                .updated_at = now,
                                .tally = add->tally};
-    if (registry != 0) {
+    bool fresh = found->id == 0 || found->over;
+    if (!fresh) {
         LOSS_TRY(pick_name(s, registry, add, name, &suffix, err));
         e.name = name;
     }
     LOSS_TRY(sqlite_blob(add->tally, arena, &blob, err));
     LOSS_TRY(store_entry_copy(arena, &e, out, err));
-    if (registry == 0) {
+    if (fresh) {
         LOSS_TRY(sqlite_find_or_make(s, add->registry, now, &registry, err));
     }
     LOSS_TRY(sqlite_run(s, SQL_ADD_ENTRY, err, "iississibi", registry, e.step, e.name, e.collection,
                         sqlite_bits(e.loss), e.dtype, e.reduction, now, &blob, (int64_t)0));
     out->order = (uint64_t)sqlite3_last_insert_rowid(s->db);
-    if (suffix != 0) {
-        LOSS_TRY(sqlite_run(s, SQL_SET_SUFFIX, err, "iisi", registry, add->step, add->name, suffix + 1));
-    }
-    return sqlite_run(s, SQL_TOUCH_REGISTRY, err, "ii", registry, now);
+    LOSS_TRY(sqlite_touch(s, registry, add->registry, fresh ? 0 : found->ttl, now, err));
+    return suffix != 0 ? sqlite_count_suffix(s, add->step, add->name, suffix + 1, err) : LOSS_OK;
 }
 
 static loss_status add_one(struct sqlite_store *s, const struct registry_add *add, int64_t now,
@@ -228,15 +234,14 @@ static loss_status add_one(struct sqlite_store *s, const struct registry_add *ad
     struct sqlite_found found;
     bool merges = false;
     LOSS_TRY(sqlite_find_registry(s, add->registry, now, &found, err));
-    int64_t registry = found.over ? 0 : found.id;
-    if (registry != 0 && add->tally != NULL) {
-        LOSS_TRY(sqlite_find_entry(s, registry, add->step, add->name, arena, out, &merges, err));
+    if (found.id != 0 && !found.over && add->tally != NULL) {
+        LOSS_TRY(sqlite_find_entry(s, found.id, add->step, add->name, arena, out, &merges, err));
     }
     if (!merges) {
-        return add_new(s, registry, add, now, arena, out, err);
+        return add_new(s, &found, add, now, arena, out, err);
     }
     LOSS_TRY(merge(s, add, now, arena, out, err));
-    return sqlite_run(s, SQL_TOUCH_REGISTRY, err, "ii", registry, now);
+    return sqlite_touch(s, found.id, add->registry, found.ttl, now, err);
 }
 
 /* *id is the key's, or 0; *over: its time has passed, so that it is as good as none. */
@@ -456,7 +461,10 @@ static loss_status sqlite_info(struct store *store, const char *registry, int64_
     sqlite3_stmt *q = NULL;
     int64_t id = 0;
     pthread_mutex_lock(&s->lock);
-    loss_status status = find_or_fail(s, registry, now, &id, err);
+    loss_status status = sqlite_settle(s, err);
+    if (status == LOSS_OK) {
+        status = find_or_fail(s, registry, now, &id, err);
+    }
     if (status == LOSS_OK) {
         status = sqlite_start(s, SQL_INFO, &q, err, "i", id);
     }
@@ -472,9 +480,12 @@ static loss_status sqlite_infos(struct store *store, const char *after, int64_t 
                                 struct loss_error *err)
 {
     struct sqlite_store *s = sqlite_of(store);
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     pthread_mutex_lock(&s->lock);
-    loss_status status = sqlite_start(s, SQL_INFOS, &q, err, "iis", now, s->base.ttl, after);
+    loss_status status = sqlite_settle(s, err);
+    if (status == LOSS_OK) {
+        status = sqlite_start(s, SQL_INFOS, &q, err, "iis", now, s->base.ttl, after);
+    }
     if (status == LOSS_OK) {
         status = show_infos(s, q, visit, arg, err);
     }

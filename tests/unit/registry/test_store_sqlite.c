@@ -415,43 +415,100 @@ static void test_sqlite__keeps_each_change_of_a_group_to_itself(void **state)
     assert_string_equal(world_names(w, &ALL), "x z");
 }
 
-/* Let another program see to it that the second write of an add fails: of what has a name that is taken. */
-static void refuse_suffixes(const struct world *w)
+/* Let another program see to it that nothing can be written to that table. */
+static void refuse_rows(const struct world *w, const char *table)
 {
     sqlite3 *db;
+    char sql[160];
+    snprintf(sql, sizeof sql,
+             "CREATE TRIGGER refuse_%s BEFORE INSERT ON %s BEGIN SELECT RAISE(ABORT, 'not today'); END", table, table);
     assert_int_equal(sqlite3_open_v2(w->path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db,
-                                  "CREATE TRIGGER refuse BEFORE INSERT ON suffixes"
-                                  " BEGIN SELECT RAISE(ABORT, 'not today'); END",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
 }
 
+/* What fails after its first write: the key is written last. */
 static void test_sqlite__never_keeps_half_a_change_of_a_group(void **state)
 {
     struct world *w = *state;
     struct registry_entry out[2];
+    const struct registry_key key = {.key = "key"};
     const struct registry_add x = {
-        .registry = "run", .name = "x", .collection = REGISTRY_LOSSES, .dtype = "", .reduction = ""};
-    struct registry_add both[2] = {x, x};
-    world_add(w, "x", 0, 1);
-    refuse_suffixes(w);
-    both[0].name = "y";
+        .registry = "run", .name = "x", .collection = REGISTRY_LOSSES, .dtype = "", .reduction = "", .key = key};
+    const struct registry_add both[2] = {x, x};
+    refuse_rows(w, "keys");
     registry_group_begin(w->registry);
     world_add(w, "before", 0, 1);
-    assert_int_equal(registry_add_all(w->registry, both, 2, &(struct registry_key){0}, w->arena, out, NULL),
-                     LOSS_STORE_UNAVAILABLE);
+    assert_int_equal(registry_add_all(w->registry, both, 2, &key, w->arena, out, NULL), LOSS_STORE_UNAVAILABLE);
     world_add(w, "after", 0, 1);
     assert_int_equal(registry_group_end(w->registry, NULL), LOSS_OK); /* several at once are undone alone */
-    assert_string_equal(world_names(w, &ALL), "x before after");
+    assert_string_equal(world_names(w, &ALL), "before after");
     registry_group_begin(w->registry);
-    world_add(w, "z", 0, 1);
+    world_add(w, "y", 0, 1);
     assert_int_equal(registry_add(w->registry, &x, w->arena, out, NULL), LOSS_STORE_UNAVAILABLE);
     assert_int_equal(registry_group_end(w->registry, NULL), LOSS_STORE_UNAVAILABLE); /* ... one with its group */
-    assert_string_equal(world_names(w, &ALL), "x before after");
-    world_add(w, "z", 0, 1);
-    assert_string_equal(world_names(w, &ALL), "x before after z");
+    assert_string_equal(world_names(w, &ALL), "before after");
+    world_add(w, "y", 0, 1);
+    assert_string_equal(world_names(w, &ALL), "before after y");
+}
+
+/* What changes of a group share is written at its end, or before it is read. */
+static void test_sqlite__never_keeps_a_group_without_what_it_shares(void **state)
+{
+    struct world *w = *state;
+    struct registry_info info;
+    world_add(w, "x", 0, 1);
+    refuse_rows(w, "suffixes");
+    registry_group_begin(w->registry);
+    world_add(w, "y", 0, 1);
+    world_add(w, "x", 0, 1);
+    assert_int_equal(registry_group_end(w->registry, NULL), LOSS_STORE_UNAVAILABLE);
+    assert_string_equal(world_names(w, &ALL), "x");
+    registry_group_begin(w->registry);
+    world_add(w, "x", 0, 1);
+    assert_int_equal(registry_info_get(w->registry, "run", w->arena, &info, NULL), LOSS_STORE_UNAVAILABLE);
+    assert_int_equal(registry_group_end(w->registry, NULL), LOSS_STORE_UNAVAILABLE);
+    assert_string_equal(world_names(w, &ALL), "x");
+}
+
+/* A group as one change after the other would be: what each sees of those before it, and what is there at the end. */
+static void test_sqlite__shares_within_a_group_and_nobody_sees_it(void **state)
+{
+    struct world *w = *state;
+    struct registry_info info;
+    struct registry_entry out[2];
+    uint64_t removed;
+    const struct registry_add x = {
+        .registry = "run", .name = "x", .collection = REGISTRY_LOSSES, .dtype = "", .reduction = ""};
+    const struct registry_add both[2] = {x, x};
+    struct registry_add other = x;
+    other.registry = "other";
+    registry_group_begin(w->registry);
+    world_add(w, "x", 0, 1);
+    world_add(w, "x", 0, 1);
+    w->now += SECOND;
+    world_add(w, "x", 0, 1);
+    assert_int_equal(registry_info_get(w->registry, "run", w->arena, &info, &w->err), LOSS_OK);
+    assert_int_equal(info.updated_at, w->now);
+    assert_int_equal(registry_add(w->registry, &other, w->arena, out, &w->err), LOSS_OK);
+    assert_int_equal(registry_remove(w->registry, "run", "x_1$", 0, &removed, &w->err), LOSS_OK);
+    assert_int_equal(removed, 1);
+    world_add(w, "x", 0, 1); /* takes the name that is free again */
+    world_add(w, "x", 1, 1);
+    world_add(w, "x", 1, 1);
+    assert_int_equal(registry_add_all(w->registry, both, 2, &(struct registry_key){0}, w->arena, out, &w->err),
+                     LOSS_OK);
+    w->now += SECOND;
+    assert_int_equal(registry_add(w->registry, &other, w->arena, out, &w->err), LOSS_OK);
+    assert_int_equal(registry_group_end(w->registry, &w->err), LOSS_OK);
+    world_reopen(w);
+    assert_string_equal(world_names(w, &(struct registry_query){.registry = "run", .step = 0}), "x x_2 x_1 x_3 x_4");
+    assert_string_equal(world_names(w, &(struct registry_query){.registry = "run", .step = 1}), "x x_1");
+    assert_string_equal(world_names(w, &(struct registry_query){.registry = "other", .step = 0}), "x x_1");
+    assert_int_equal(registry_info_get(w->registry, "run", w->arena, &info, &w->err), LOSS_OK);
+    assert_int_equal(info.updated_at, w->now - SECOND);
+    assert_int_equal(registry_info_get(w->registry, "other", w->arena, &info, &w->err), LOSS_OK);
+    assert_int_equal(info.updated_at, w->now);
 }
 
 static void group_and_crash(struct world *w)
@@ -531,6 +588,8 @@ int main(void)
         ON_STORE(test_sqlite__is_not_ready_while_the_disk_is_full, "sqlite"),
         ON_STORE(test_sqlite__keeps_each_change_of_a_group_to_itself, "sqlite"),
         ON_STORE(test_sqlite__never_keeps_half_a_change_of_a_group, "sqlite"),
+        ON_STORE(test_sqlite__never_keeps_a_group_without_what_it_shares, "sqlite"),
+        ON_STORE(test_sqlite__shares_within_a_group_and_nobody_sees_it, "sqlite"),
         ON_STORE(test_sqlite__forgets_a_group_that_never_ended, "sqlite"),
         ON_STORE(test_sqlite__takes_back_a_group_that_the_disk_refused, "sqlite"),
     };
