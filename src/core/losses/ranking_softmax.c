@@ -15,6 +15,7 @@
  *         ListNet (softmax)
  */
 #include "losses/ranking.h"
+#include "losses/softmax.h"
 
 enum { EXPONENTIAL = LIST_ARRAYS, TARGET, ARRAYS };
 
@@ -130,8 +131,40 @@ VM_INLINE void list_loss(const struct loss__block *b, size_t r, bool wide)
     }
 }
 
+/* Lists of float32 as they are, without a mask, are rows of softmax.h, but those with a score of -infinity, which has no
+ * place beside others, or a label below 0, by which terms may cancel. */
+
+#define MINUS_INFINITY UINT32_C(0xff800000)
+
+static bool has_odd(const uint32_t *restrict labels, const uint32_t *restrict scores, size_t n)
+{
+    uint32_t any = 0;
+    for (size_t i = 0; i < n; i++) {
+        any |= (uint32_t)(labels[i] > UINT32_C(0x80000000)) | (uint32_t)(scores[i] == MINUS_INFINITY);
+    }
+    return any != 0;
+}
+
+static void lists_as_rows(const struct loss__block *b)
+{
+    const uint32_t *labels = b->in[0], *scores = b->in[1];
+    softmax_dense(b, 0.0, false);
+    if (!has_odd(labels, scores, b->n * b->c)) {
+        return;
+    }
+    for (size_t r = 0; r < b->n; r++) {
+        if (has_odd(labels + r * b->c, scores + r * b->c, b->c)) {
+            list_loss(b, r, false);
+        }
+    }
+}
+
 VM_INLINE void body(const struct loss__block *b, bool wide)
 {
+    if (!wide && b->in[2] == NULL && b->param[0].number == 1 && b->param[1].number == TRANSFORM_NONE) {
+        lists_as_rows(b);
+        return;
+    }
     for (size_t r = 0; r < b->n; r++) {
         list_loss(b, r, wide);
     }

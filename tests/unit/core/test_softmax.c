@@ -88,7 +88,7 @@ static struct batch compute(const char *name, loss_dtype dtype, size_t c, const 
     call.dtype = dtype;
     call.reduction = LOSS_REDUCE_SUM;
     call.want_losses = true;
-    call.gradients = labels != NULL ? 3 : 2;
+    call.gradients = call.desc->inputs[0].differentiable ? 3 : 2;
     if (loss_compute(&call, b.arena, &b.answer, &error) != LOSS_OK) {
         fail_msg("%s at %s", error.message, error.pointer);
     }
@@ -151,7 +151,7 @@ static void check_width(const char *name, enum shape shape, size_t c)
         if (rounded < nextafterf(truth, -INFINITY) || rounded > nextafterf(truth, INFINITY)) {
             fail_msg("%s, %zu classes like %d: float32 loss %.9g, not %.9g", name, c, shape, (double)rounded, found);
         }
-        for (int i = sparse ? 1 : 0; i < 2; i++) {
+        for (int i = narrow.answer.gradient[0].data == NULL ? 1 : 0; i < 2; i++) {
             check_row(&narrow.answer.gradient[i], &wide.answer.gradient[i], r, c, 2.4e-7, name);
         }
     }
@@ -182,11 +182,54 @@ static void test_softmax__of_one_hot_labels_is_right_for_any_width(void **state)
     check_loss("softmax_cross_entropy");
 }
 
+static void test_softmax__of_lists_is_right_for_any_length(void **state)
+{
+    (void)state;
+    check_loss("ranking_softmax");
+}
+
+/* Labels below 0 by which the terms cancel, and a score of -infinity, beside a list as they come. */
+static void test_softmax__of_lists_knows_odd_ones(void **state)
+{
+    (void)state;
+    enum { ITEMS = 50 };
+    double s[ROWS * ITEMS], y[ROWS * ITEMS], left = 0;
+    random_state = 88172645463325252u;
+    for (size_t i = 0; i < ROWS * ITEMS; i++) {
+        s[i] = (double)(float)logit(USUAL, i % ITEMS, ITEMS);
+        y[i] = (double)(float)(i / ITEMS == 1 ? random_unit() - 0.5 : random_unit());
+    }
+    double lse = s[ITEMS] + (double)plain_loss(s + ITEMS, ITEMS, 0);
+    for (size_t k = 1; k < ITEMS; k++) {
+        left += y[ITEMS + k] * (lse - s[ITEMS + k]);
+    }
+    y[ITEMS] = (double)(float)(-left / (lse - s[ITEMS])); /* little is left but of its rounding */
+    s[2 * ITEMS + 7] = -(double)INFINITY;
+    struct batch narrow = compute("ranking_softmax", LOSS_FLOAT32, ITEMS, s, NULL, y);
+    struct batch wide = compute("ranking_softmax", LOSS_FLOAT64, ITEMS, s, NULL, y);
+    for (size_t r = 0; r < 2; r++) {
+        float rounded = (float)loss_tensor_at(&narrow.answer.losses, r);
+        float truth = (float)loss_tensor_at(&wide.answer.losses, r);
+        if (rounded < nextafterf(truth, -INFINITY) || rounded > nextafterf(truth, INFINITY)) {
+            fail_msg("list %zu: %.9g, not %.9g", r, (double)rounded, (double)truth);
+        }
+        check_row(&narrow.answer.gradient[1], &wide.answer.gradient[1], r, ITEMS, 2.4e-7, "ranking_softmax");
+    }
+    assert_true(isnan(loss_tensor_at(&narrow.answer.losses, 2)));
+    for (size_t k = 0; k < ITEMS; k++) {
+        assert_true(isnan(loss_tensor_at(&narrow.answer.gradient[1], 2 * ITEMS + k)));
+    }
+    loss_arena_free(narrow.arena);
+    loss_arena_free(wide.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_softmax__of_an_index_is_right_for_any_width),
         cmocka_unit_test(test_softmax__of_one_hot_labels_is_right_for_any_width),
+        cmocka_unit_test(test_softmax__of_lists_is_right_for_any_length),
+        cmocka_unit_test(test_softmax__of_lists_knows_odd_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
