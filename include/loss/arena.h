@@ -44,6 +44,7 @@ bool loss_arena_defer(struct loss_arena *a, void (*undo)(void *),
                       void *what);                  /* newest first, on free; on false `undo` was called */
 size_t loss_arena_used(const struct loss_arena *a); /* bytes held now */
 size_t loss_arena_peak(const struct loss_arena *a); /* most bytes ever held */
+void loss_arena_reset(struct loss_arena *a);        /* all is given back, and it is as new: for the next call */
 void loss_arena_free(struct loss_arena *a);         /* NULL is fine */
 
 /* Large blocks of arenas stay mapped when they are given back, for the next call: touching fresh pages costs more than

@@ -144,17 +144,21 @@ static void discharge(struct loss_arena *a, size_t n)
     budget_return(a->budget, n);
 }
 
-struct loss_arena *loss_arena_new(size_t ceiling, struct loss_budget *budget)
+static void begin(struct loss_arena *a, size_t ceiling, struct loss_budget *budget)
 {
-    struct loss_arena *a = malloc(FIRST_CHUNK);
-    if (!a) {
-        return NULL;
-    }
     *a = (struct loss_arena){.ceiling = ceiling, .budget = budget, .next_chunk = 2 * FIRST_CHUNK, .in_first = true};
     a->free = (char *)(a + 1);
     a->end = (char *)a + FIRST_CHUNK;
     a->blocks.prev = a->blocks.next = &a->blocks;
     poison(a->free, a->end);
+}
+
+struct loss_arena *loss_arena_new(size_t ceiling, struct loss_budget *budget)
+{
+    struct loss_arena *a = malloc(FIRST_CHUNK);
+    if (a) {
+        begin(a, ceiling, budget);
+    }
     return a;
 }
 
@@ -413,11 +417,9 @@ size_t loss_arena_peak(const struct loss_arena *a)
     return a->peak;
 }
 
-void loss_arena_free(struct loss_arena *a)
+/* All but the first chunk. */
+static void give_back(struct loss_arena *a)
 {
-    if (!a) {
-        return;
-    }
     while (a->deferred) { /* an undo may look at what lies in the arena, so this comes first */
         struct deferred *d = a->deferred;
         a->deferred = d->older;
@@ -435,6 +437,20 @@ void loss_arena_free(struct loss_arena *a)
         unpoison(chunk, chunk->size);
         free(chunk);
     }
+}
+
+void loss_arena_reset(struct loss_arena *a)
+{
+    give_back(a);
+    begin(a, a->ceiling, a->budget);
+}
+
+void loss_arena_free(struct loss_arena *a)
+{
+    if (!a) {
+        return;
+    }
+    give_back(a);
     unpoison(a, FIRST_CHUNK);
     free(a);
 }

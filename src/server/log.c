@@ -67,10 +67,18 @@ static void put_number(struct line *l, uint64_t v)
 static void put_ms(struct line *l, int64_t us)
 {
     uint64_t v = us < 0 ? 0 : (uint64_t)us;
-    char fraction[4] = {'.', (char)('0' + v / 100 % 10), (char)('0' + v / 10 % 10), (char)('0' + v % 10)};
+    char digits[24];
+    char *p = digits + sizeof digits;
 
-    put_number(l, v / 1000);
-    put_bytes(l, fraction, sizeof fraction);
+    for (int i = 0; i < 3; i++, v /= 10) {
+        *--p = (char)('0' + v % 10);
+    }
+    *--p = '.';
+    do {
+        *--p = (char)('0' + v % 10);
+        v /= 10;
+    } while (v != 0);
+    put_bytes(l, p, (size_t)(digits + sizeof digits - p));
 }
 
 static bool plain(char c)
@@ -80,21 +88,22 @@ static bool plain(char c)
 
 #define EACH_BYTE(b) (0x0101010101010101u * (uint64_t)(b))
 
-/* How many of the n bytes at s are plain, eight at a time; it may stop early. Bit 7 of a byte is set for what is above
- * ASCII, below a space, DEL, a quote or a backslash, and above such a byte perhaps for others. */
+/* How many of the n bytes at s are plain, eight at a time, the last of them together with some before them; it may stop
+ * early. Bit 7 of a byte is set for what is above ASCII, below a space, DEL, a quote or a backslash, and above such a byte
+ * perhaps for others. */
 static size_t plain_words(const char *s, size_t n)
 {
     const uint64_t tops = EACH_BYTE(0x80), ones = EACH_BYTE(1);
     size_t i = 0;
 
-    for (uint64_t v; i + sizeof v <= n; i += sizeof v) {
-        memcpy(&v, s + i, sizeof v);
+    for (uint64_t v; n >= sizeof v && i < n; i += sizeof v) {
+        memcpy(&v, s + (i <= n - sizeof v ? i : n - sizeof v), sizeof v);
         uint64_t quote = v ^ EACH_BYTE('"'), slash = v ^ EACH_BYTE('\\');
         if (((v | (v - EACH_BYTE(0x20)) | (v + ones) | (quote - ones) | (slash - ones)) & tops) != 0) {
             break;
         }
     }
-    return i;
+    return i < n ? i : n;
 }
 
 /* A client may have put its key where it is logged: into the query, or for its request's id. */

@@ -24,6 +24,7 @@ static struct {
     pthread_mutex_t mutex; /* guards what follows, to the thread; `size` is also read by a crash */
     pthread_cond_t begun;  /* the first line waits, or the writer is to stop */
     bool running, stopping;
+    bool asleep; /* the writer, until `begun` */
     char *filling;
     atomic_size_t size;
     pthread_t thread;
@@ -60,16 +61,16 @@ static void empty(void)
     atomic_store_explicit(&writer.size, 0, memory_order_release);
 }
 
-/* With `mutex` held. A crash sees whole lines alone. */
-static void keep(const char *line, size_t size)
+/* With `mutex` held. A crash sees whole lines alone. True: the writer is to be woken. */
+static bool keep(const char *line, size_t size)
 {
     size_t used = atomic_load_explicit(&writer.size, memory_order_relaxed);
+    bool wake = writer.asleep;
 
     memcpy(writer.filling + used, line, size);
     atomic_store_explicit(&writer.size, used + size, memory_order_release);
-    if (used == 0) {
-        pthread_cond_signal(&writer.begun);
-    }
+    writer.asleep = false;
+    return wake;
 }
 
 void log_writer_put_now(const char *line, size_t size)
@@ -86,10 +87,11 @@ void log_writer_put(const char *line, size_t size)
 {
     pthread_mutex_lock(&writer.mutex);
     bool waits = writer.running && size <= ROOM - atomic_load_explicit(&writer.size, memory_order_relaxed);
-    if (waits) {
-        keep(line, size);
-    }
+    bool wake = waits && keep(line, size);
     pthread_mutex_unlock(&writer.mutex);
+    if (wake) { /* with the mutex free, or it would wait for that at once */
+        pthread_cond_signal(&writer.begun);
+    }
     if (!waits) {
         log_writer_put_now(line, size);
     }
@@ -112,6 +114,7 @@ static void write_what_waits(void)
     pthread_mutex_lock(&writer.mutex);
 }
 
+/* While lines keep coming nobody needs to wake it: it looks again by itself, and falls asleep where it finds none. */
 static void *run(void *arg)
 {
     const struct timespec gather = {.tv_nsec = LOG_GATHER_MS * 1000000L};
@@ -119,14 +122,18 @@ static void *run(void *arg)
     (void)arg;
     pthread_mutex_lock(&writer.mutex);
     while (!writer.stopping) {
-        if (atomic_load(&writer.size) == 0) {
-            pthread_cond_wait(&writer.begun, &writer.mutex);
-            continue;
-        }
         pthread_mutex_unlock(&writer.mutex);
         nanosleep(&gather, NULL);
         pthread_mutex_lock(&writer.mutex);
-        write_what_waits();
+        if (atomic_load(&writer.size) > 0) {
+            write_what_waits();
+            continue;
+        }
+        writer.asleep = true;
+        while (writer.asleep && !writer.stopping) {
+            pthread_cond_wait(&writer.begun, &writer.mutex);
+        }
+        writer.asleep = false;
     }
     pthread_mutex_unlock(&writer.mutex);
     return NULL;

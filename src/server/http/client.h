@@ -16,9 +16,11 @@
 
 struct auth_table;
 struct exchange;
+struct worker_own;
 
 struct client {
     int fd;
+    struct worker_own *own;   /* its thread's */
     void *session;            /* TLS; NULL: plain HTTP */
     struct exchange *current; /* begun, and not completed */
     struct auth_table *keys;  /* as of its last request */

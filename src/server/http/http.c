@@ -710,6 +710,24 @@ static enum MHD_Result take_end(struct exchange *x)
 
 /* --- libmicrohttpd --- */
 
+static struct loss_arena *begin_arena(struct client *client, struct loss_budget *budget)
+{
+    struct loss_arena *spare = client->own->spare;
+
+    client->own->spare = NULL;
+    return spare != NULL ? spare : loss_arena_new(budget->limit, budget);
+}
+
+static void end_arena(struct client *client, struct loss_arena *arena)
+{
+    if (client->own->spare != NULL) {
+        loss_arena_free(arena);
+        return;
+    }
+    loss_arena_reset(arena);
+    client->own->spare = arena;
+}
+
 /* What stands for a request that there is no memory for. */
 static char no_memory;
 
@@ -720,7 +738,7 @@ static void *request_begun(void *cls, const char *target, struct MHD_Connection 
     struct http *http = cls;
     struct client *client = client_of(connection);
     struct loss_budget *budget = &http->server->budget;
-    struct loss_arena *arena = client != NULL ? loss_arena_new(budget->limit, budget) : NULL;
+    struct loss_arena *arena = client != NULL ? begin_arena(client, budget) : NULL;
     struct exchange *x = arena != NULL ? loss_arena_alloc(arena, sizeof *x, _Alignof(struct exchange)) : NULL;
     const char *copy = x != NULL ? loss_arena_copy(arena, target, strlen(target)) : NULL;
     char *query = strchr(target, '?');
@@ -844,11 +862,11 @@ static void request_completed(void *cls, struct MHD_Connection *connection, void
     pace_took(x->pace, counted ? x->head_size + x->request.body_size : PACE_UNCOUNTED);
     (void)pace_move(x->pace, PACE_IDLE);
     leave_place(x);
-    client_of(connection)->current = NULL;
-    loss_arena_free(x->request.arena);
+    x->client->current = NULL;
+    end_arena(x->client, x->request.arena);
 }
 
-static void connection_changed(void *cls, struct MHD_Connection *connection, void **context,
+static void connection_changed(void *cls, struct worker_own *own, struct MHD_Connection *connection, void **context,
                                enum MHD_ConnectionNotificationCode code)
 {
     struct http *http = cls;
@@ -857,6 +875,7 @@ static void connection_changed(void *cls, struct MHD_Connection *connection, voi
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         client = *context = client_new(connection, http->server->tls, http->handshakes);
         if (client != NULL) {
+            client->own = own;
             hangup_add(http->hangup, client->fd);
             pace_add(http->pace, &client->pace, client->fd);
         }
@@ -870,7 +889,7 @@ static void connection_changed(void *cls, struct MHD_Connection *connection, voi
         if (pace_late(&client->pace) && client->session == NULL) { /* a TLS session is gone by now */
             linger_on(http, connection);
         }
-        loss_arena_free(client->current->request.arena);
+        end_arena(client, client->current->request.arena);
     }
     pace_remove(http->pace, &client->pace);
     client_free(client);

@@ -4,6 +4,7 @@
  */
 #include <server/http/uri.h>
 
+#include <stdint.h>
 #include <string.h>
 
 #include <text/hex.h>
@@ -44,13 +45,32 @@ bool utf8_valid(const char *s, size_t n)
     return true;
 }
 
+#define EACH_BYTE(b) (0x0101010101010101u * (uint64_t)(b))
+
+/* Copy bytes that stand for themselves, eight at a time, up to the first eight of which one may not; how many. In v ^ the
+ * eightfold byte, that byte is zero, and borrows when one is taken from it; above it others may seem to be one, too. */
+static size_t copy_plain(const char *s, size_t n, char *out)
+{
+    const uint64_t tops = EACH_BYTE(0x80), ones = EACH_BYTE(1);
+    size_t i = 0;
+
+    for (uint64_t v; i + sizeof v <= n; i += sizeof v) {
+        memcpy(&v, s + i, sizeof v);
+        if (((v | (v - ones) | ((v ^ EACH_BYTE('%')) - ones) | ((v ^ EACH_BYTE('+')) - ones)) & tops) != 0) {
+            break;
+        }
+        memcpy(out + i, &v, sizeof v);
+    }
+    return i;
+}
+
 /* Percent-decode n bytes into out, which has room for n + 1; NULL, or what is wrong with them. */
 static const char *decode(const char *s, size_t n, bool plus_is_space, char *out)
 {
-    size_t size = 0;
-    unsigned char all = 0; /* bits of all bytes */
+    size_t size = copy_plain(s, n, out);
+    unsigned char all = 0; /* bits of all bytes from there on */
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = size; i < n; i++) {
         char c = s[i];
         if (c == '%') {
             int high = i + 2 < n ? hex_value(s[i + 1]) : -1;

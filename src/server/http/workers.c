@@ -12,6 +12,7 @@
 
 #include <gnutls/abstract.h>
 
+#include <loss/arena.h>
 #include <server/http/acceptor.h>
 #include <server/http/tls.h>
 
@@ -19,6 +20,7 @@ struct worker {
     struct workers *all;
     struct MHD_Daemon *daemon;
     atomic_size_t connections;
+    struct worker_own own;
 };
 
 struct workers {
@@ -39,7 +41,7 @@ static void connection_changed(void *arg, struct MHD_Connection *connection, voi
 {
     struct worker *w = arg;
 
-    w->all->calls.changed(w->all->calls.arg, connection, context, code);
+    w->all->calls.changed(w->all->calls.arg, &w->own, connection, context, code);
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
         connection_closed(w);
     }
@@ -138,6 +140,7 @@ void workers_stop(struct workers *all)
     }
     for (size_t i = 0; i < all->n; i++) {
         MHD_stop_daemon(all->worker[i].daemon);
+        loss_arena_free(all->worker[i].own.spare);
     }
     acceptor_free(all->acceptor);
     free(all);

@@ -16,12 +16,18 @@
 
 struct workers;
 
+/* What the requests of one thread hand on to each other; without a lock, since only that thread has it. */
+struct worker_own {
+    struct loss_arena *spare; /* empty, for the next request, whose memory is warm then; NULL: there is none */
+};
+
 /* What libmicrohttpd calls, on a worker's thread, with `arg` first. */
 struct worker_calls {
     void *(*begun)(void *arg, const char *target, struct MHD_Connection *connection);
     MHD_AccessHandlerCallback handle;
     MHD_RequestCompletedCallback completed;
-    MHD_NotifyConnectionCallback changed;
+    void (*changed)(void *arg, struct worker_own *own, struct MHD_Connection *connection, void **context,
+                    enum MHD_ConnectionNotificationCode code);
     void *arg;
 };
 

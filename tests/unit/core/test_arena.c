@@ -198,6 +198,33 @@ static void test_arena__undoes_newest_first_on_free(void **state)
     assert_string_equal(order, "cba");
 }
 
+static void test_arena__is_as_new_after_a_reset(void **state)
+{
+    (void)state;
+    struct loss_budget budget = {.limit = MIB};
+    struct loss_arena *a = loss_arena_new(700000, &budget);
+    order[0] = '\0';
+    for (int call = 0; call < 3; call++) {
+        assert_int_equal(loss_arena_used(a), 0);
+        assert_int_equal(loss_arena_peak(a), 0);
+        assert_true(loss_arena_defer(a, note, loss_arena_copy(a, "x", 1)));
+        void *block = loss_arena_resize(a, NULL, 300000);
+        assert_non_null(block);
+        memset(block, call, 300000);
+        for (size_t got = 0; got < 300000; got += 1000) { /* several chunks */
+            void *small = loss_arena_alloc(a, 1000, 8);
+            assert_non_null(small);
+            memset(small, call, 1000);
+        }
+        assert_null(loss_arena_alloc(a, 400000, 8));
+        assert_in_range(loss_arena_used(a), 600000, 700000);
+        loss_arena_reset(a);
+        assert_int_equal(loss_budget_used(&budget), 0);
+    }
+    assert_string_equal(order, "xxx");
+    loss_arena_free(a);
+}
+
 static void test_arena__undoes_at_once_what_it_cannot_defer(void **state)
 {
     (void)state;
@@ -243,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_arena__keeps_a_block_that_cannot_grow),
         cmocka_unit_test(test_arena__counts_a_released_block_as_free),
         cmocka_unit_test(test_arena__undoes_newest_first_on_free),
+        cmocka_unit_test(test_arena__is_as_new_after_a_reset),
         cmocka_unit_test(test_arena__undoes_at_once_what_it_cannot_defer),
         cmocka_unit_test(test_arena__copies_and_formats_text),
         cmocka_unit_test(test_arena__frees_nothing_for_null),

@@ -25,6 +25,8 @@
 #define MOST ((size_t)4 << 20)
 #define THREADS 4
 #define LINES 5000 /* a thread; more than the writer has room for */
+#define LONE_LINES 6
+#define LONE_STEP_US 2000
 
 /* What `act` wrote to standard error in a process of its own, and how that ended. Allocated. */
 static char *said_by(void (*act)(void), int *status)
@@ -161,32 +163,42 @@ static void test_log_writer__has_written_what_cannot_wait_on_return(void **state
     free(text);
 }
 
-static void put_and_wait(void)
+/* Lines apart by anything from less than the writer gathers to so long that it sleeps meanwhile. */
+static void put_now_and_then(void)
 {
     if (!log_writer_start()) {
         _exit(1);
     }
-    put("a line\n");
+    for (useconds_t us = 0; us < LONE_LINES * LONE_STEP_US; us += LONE_STEP_US) {
+        usleep(us);
+        put("a line\n");
+    }
     for (;;) {
         pause();
     }
 }
 
-/* Nobody asks for it: the line comes by itself, or the test hangs. */
-static void test_log_writer__lets_a_lone_line_go(void **state)
+/* Nobody asks for them: the lines come by themselves, or the test hangs. */
+static void test_log_writer__lets_lone_lines_go(void **state)
 {
     int ends[2];
-    char text[16] = "";
+    char text[LONE_LINES * 7];
     (void)state;
     assert_int_equal(pipe(ends), 0);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
         dup2(ends[1], STDERR_FILENO);
-        put_and_wait();
+        put_now_and_then();
     }
-    assert_int_equal(read(ends[0], text, sizeof text - 1), 7);
-    assert_string_equal(text, "a line\n");
+    for (size_t got = 0; got < sizeof text;) {
+        ssize_t n = read(ends[0], text + got, sizeof text - got);
+        assert_true(n > 0);
+        got += (size_t)n;
+    }
+    for (size_t i = 0; i < sizeof text; i += 7) {
+        assert_memory_equal(text + i, "a line\n", 7);
+    }
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
     close(ends[0]);
@@ -244,7 +256,7 @@ int main(void)
         cmocka_unit_test(test_log_writer__keeps_each_threads_lines_whole_and_in_order),
         cmocka_unit_test(test_log_writer__puts_what_cannot_wait_behind_what_can),
         cmocka_unit_test(test_log_writer__has_written_what_cannot_wait_on_return),
-        cmocka_unit_test(test_log_writer__lets_a_lone_line_go),
+        cmocka_unit_test(test_log_writer__lets_lone_lines_go),
         cmocka_unit_test(test_log_writer__gives_out_what_waits_when_the_process_crashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -85,6 +86,34 @@ static void test_queries__are_fields_in_order(void **state)
     assert_int_equal(request.n_query, 0);
 }
 
+/* Plain text is copied by words: whatever is not plain is found at each place in one. */
+static void test_escapes__are_found_wherever_they_stand(void **state)
+{
+    static const struct {
+        const char *as, *in_path, *in_query;
+    } cases[] = {{"%41", "A", "A"},  {"+", "+", " "},     {"%25%2b", "%+", "%+"}, {"\xc3\xa4", "\xc3\xa4", "\xc3\xa4"},
+                 {"$*", "$*", "$*"}, {"%4z", NULL, NULL}, {"%00", NULL, NULL},    {"\xff", NULL, NULL}};
+    static const char around[] = "abcdefghijklmnopqrstuvwx";
+    char target[128], expected[64];
+    struct loss_error err;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int at = 0; at < (int)sizeof around; at++) {
+            snprintf(target, sizeof target, "/%.*s%s%s?%.*s%s%s", at, around, cases[i].as, around + at, at, around,
+                     cases[i].as, around + at);
+            if (cases[i].in_path == NULL) {
+                assert_int_equal(read_target(target, &err), LOSS_INVALID_NAME);
+                continue;
+            }
+            assert_int_equal(read_target(target, &err), LOSS_OK);
+            snprintf(expected, sizeof expected, "%.*s%s%s", at, around, cases[i].in_path, around + at);
+            assert_string_equal(request.segment[0], expected);
+            snprintf(expected, sizeof expected, "%.*s%s%s", at, around, cases[i].in_query, around + at);
+            assert_string_equal(request.query[0].name, expected);
+        }
+    }
+}
+
 static void test_a_bad_query__names_its_parameter(void **state)
 {
     struct loss_error err;
@@ -130,6 +159,7 @@ int main(void)
         cmocka_unit_test_teardown(test_paths__are_split_before_they_are_decoded, free_arena),
         cmocka_unit_test_teardown(test_what_is_no_text__is_refused, free_arena),
         cmocka_unit_test_teardown(test_queries__are_fields_in_order, free_arena),
+        cmocka_unit_test_teardown(test_escapes__are_found_wherever_they_stand, free_arena),
         cmocka_unit_test_teardown(test_a_bad_query__names_its_parameter, free_arena),
         cmocka_unit_test_teardown(test_limits__are_kept, free_arena),
         cmocka_unit_test(test_no_memory__is_said),

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include <loss/arena.h>
 #include <server/http/listen.h>
 #include <server/http/workers.h>
 
@@ -31,7 +32,7 @@ struct site {
     pthread_mutex_t mutex;
     pthread_t ran_on[CONNECTIONS];
     size_t n;
-    int open;
+    int open, strangers;
 };
 
 static void *begun(void *arg, const char *target, struct MHD_Connection *connection)
@@ -68,14 +69,21 @@ static void completed(void *arg, struct MHD_Connection *connection, void **conte
     *context = NULL;
 }
 
-static void changed(void *arg, struct MHD_Connection *connection, void **context,
+/* What is a worker's own is that of one thread, which leaves something there for the worker to free. */
+static void changed(void *arg, struct worker_own *own, struct MHD_Connection *connection, void **context,
                     enum MHD_ConnectionNotificationCode code)
 {
+    static _Thread_local const struct worker_own *mine;
     struct site *s = arg;
     (void)connection, (void)context;
 
+    if (mine == NULL) {
+        mine = own;
+        own->spare = loss_arena_new(1000, NULL);
+    }
     pthread_mutex_lock(&s->mutex);
     s->open += code == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1;
+    s->strangers += own != mine;
     pthread_mutex_unlock(&s->mutex);
 }
 
@@ -100,6 +108,7 @@ static void site_stop(struct site *s)
 {
     workers_stop(s->workers);
     assert_int_equal(s->open, 0);
+    assert_int_equal(s->strangers, 0);
     pthread_mutex_destroy(&s->mutex);
 }
 
