@@ -96,8 +96,9 @@ static loss_status check_version(redisContext *c, struct loss_error *err)
                            answer->str);
         goto out;
     }
-    info_field(answer->str != NULL ? answer->str : "", "redis_version:", version, sizeof version);
-    info_field(answer->str != NULL ? answer->str : "", "redis_mode:", mode, sizeof mode);
+    const char *info = answer->str != NULL ? answer->str : "";
+    info_field(info, "redis_version:", version, sizeof version); /* Valkey has it too, for a Redis like it */
+    info_field(info, strstr(info, "redis_mode:") != NULL ? "redis_mode:" : "server_mode:", mode, sizeof mode);
     if (atoi(version) < LEAST_VERSION) {
         status = loss_fail(err, LOSS_INVALID_PARAMETER, "", "lossd needs Redis %d or newer, or Valkey; there is \"%s\"",
                            LEAST_VERSION, version);

@@ -373,36 +373,59 @@ static void test_a_cluster__is_refused(void **state)
     assert_says(p->err.message, "Redis Cluster");
 }
 
-/* Answers as Redis 5 does, to whatever is asked first: no such Redis can be installed beside this one. */
-static void *old_redis(void *arg)
+/* Another kind of Redis than is installed here. */
+struct stranger {
+    int listening;
+    const char *info;
+    pthread_t thread;
+};
+
+/* Answers PING and INFO, to whatever is asked first. */
+static void *strange_redis(void *arg)
 {
-    static const char pong[] = "+PONG\r\n", info[] = "$31\r\n# Server\r\nredis_version:5.0.14\r\n\r\n";
-    int listening = *(int *)arg, fd = accept(listening, NULL, NULL);
-    char bytes[4096];
+    struct stranger *s = arg;
+    char bytes[4096], pong[] = "+PONG\r\n", info[512];
+    int fd = accept(s->listening, NULL, NULL);
+    int n = snprintf(info, sizeof info, "$%zu\r\n%s\r\n", strlen(s->info), s->info);
     if (recv(fd, bytes, sizeof bytes, 0) > 0 && send(fd, pong, sizeof pong - 1, MSG_NOSIGNAL) > 0 &&
-        recv(fd, bytes, sizeof bytes, 0) > 0 && send(fd, info, sizeof info - 1, MSG_NOSIGNAL) > 0) {
+        recv(fd, bytes, sizeof bytes, 0) > 0 && send(fd, info, (size_t)n, MSG_NOSIGNAL) > 0) {
         (void)recv(fd, bytes, sizeof bytes, 0);
     }
     close(fd);
     return NULL;
 }
 
+static loss_status open_stranger(struct place *p, const char *info)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof a;
+    struct stranger s = {.listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .info = info};
+    assert_int_equal(bind(s.listening, (struct sockaddr *)&a, size), 0);
+    assert_int_equal(listen(s.listening, 1), 0);
+    assert_int_equal(getsockname(s.listening, (struct sockaddr *)&a, &size), 0);
+    assert_int_equal(pthread_create(&s.thread, NULL, strange_redis, &s), 0);
+    loss_status status = open_port(p, ntohs(a.sin_port));
+    pthread_join(s.thread, NULL);
+    close(s.listening);
+    return status;
+}
+
 static void test_an_old_redis__is_refused(void **state)
 {
     struct place *p = *state;
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof a;
-    pthread_t thread;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, size), 0);
-    assert_int_equal(listen(fd, 1), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
-    assert_int_equal(pthread_create(&thread, NULL, old_redis, &fd), 0);
-    assert_int_equal(open_port(p, ntohs(a.sin_port)), LOSS_STORE_UNAVAILABLE);
+    assert_int_equal(open_stranger(p, "# Server\r\nredis_version:5.0.14\r\n"), LOSS_STORE_UNAVAILABLE);
     assert_says(p->err.message, "Redis 6 or newer");
     assert_says(p->err.message, "5.0.14");
-    pthread_join(thread, NULL);
-    close(fd);
+}
+
+static void test_a_cluster_of_valkeys__is_refused(void **state)
+{
+    struct place *p = *state;
+    assert_int_equal(open_stranger(p,
+                                   "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n"
+                                   "server_mode:cluster\r\n"),
+                     LOSS_STORE_UNAVAILABLE);
+    assert_says(p->err.message, "Redis Cluster");
 }
 
 static loss_status add_to(struct place *p, const char *registry, const char *name, int64_t step)
@@ -566,6 +589,7 @@ int main(void)
         TEST(test_a_start__warns_of_what_redis_does_not_promise),
         TEST(test_a_cluster__is_refused),
         TEST(test_an_old_redis__is_refused),
+        TEST(test_a_cluster_of_valkeys__is_refused),
         TEST(test_registries__stay_apart),
         TEST(test_long_steps__are_read_whole),
         TEST(test_removal__meets_adds),
