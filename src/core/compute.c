@@ -46,8 +46,15 @@ struct run {
     atomic_bool stop;
 };
 
+/* A block and where its rows come from. */
+struct piece {
+    struct loss__block block;
+    const size_t *column; /* NULL: rows lie contiguous */
+};
+
 /* What one thread works with. */
 struct lane {
+    struct piece piece;                                /* of the block under way */
     double *w, *g, *loss;                              /* [block_rows] */
     double *high, *low;                                /* [block_rows] */
     void *out;                                         /* [block_rows] losses that nobody wants */
@@ -137,6 +144,8 @@ static void lane_init(const struct run *run, struct lane *lane, char *base)
     loss_sum_init(&lane->terms);
     lane->guess.no_good = true; /* there is none yet */
     lane_layout(run, lane, base);
+    lane->piece.block =
+        (struct loss__block){.param = plan->param, .wide = run->wide, .scratch = lane->scratch, .loss = lane->loss};
     /* Weights that are all alike are written once for all blocks. */
     if (plan->weights.constant) {
         size_t rows = run->block_rows < run->n ? run->block_rows : run->n;
@@ -174,33 +183,25 @@ static size_t present_columns(const struct run *run, struct lane *lane, size_t b
     return n;
 }
 
-/* A block and where its rows come from. */
-struct piece {
-    struct loss__block block;
-    const size_t *column; /* NULL: rows lie contiguous */
-};
-
-static struct piece piece_of(const struct run *run, struct lane *lane, size_t k)
+/* What is the same of all blocks stands there already. */
+static struct piece *piece_of(const struct run *run, struct lane *lane, size_t k)
 {
     const struct loss__plan *plan = run->plan;
     size_t first = k * run->block_rows, n = run->n - first;
-    struct piece piece = {.block = {.n = n < run->block_rows ? n : run->block_rows,
-                                    .c = run->c,
-                                    .first = first,
-                                    .param = plan->param,
-                                    .wide = run->wide,
-                                    .scratch = lane->scratch,
-                                    .loss = lane->loss},
-                          .column = plan->column};
-    struct loss__block *b = &piece.block;
+    struct piece *piece = &lane->piece;
+    struct loss__block *b = &piece->block;
+    b->n = n < run->block_rows ? n : run->block_rows;
+    b->c = run->c;
+    b->first = first;
+    piece->column = plan->column;
     if (plan->weights.present != NULL) {
         b->present = plan->weights.present + first;
     }
     if (plan->masked_elements) {
         b->c = present_columns(run, lane, first);
-        piece.column = lane->column;
+        piece->column = lane->column;
     }
-    if (piece.column != NULL) {
+    if (piece->column != NULL) {
         if (plan->rows.contiguous) {
             lane->row[0] = first * run->c;
         } else {
@@ -213,10 +214,10 @@ static struct piece piece_of(const struct run *run, struct lane *lane, size_t k)
         if (t->data == NULL) {
             continue;
         }
-        if (plan->lead[i] || piece.column == NULL) {
+        if (plan->lead[i] || piece->column == NULL) {
             b->in[i] = at(t->data, first * (plan->lead[i] ? 1 : run->c), size);
         } else {
-            loss__rows_gather(t->data, size, lane->row, b->n, piece.column, b->c, lane->in[i]);
+            loss__rows_gather(t->data, size, lane->row, b->n, piece->column, b->c, lane->in[i]);
             b->in[i] = lane->in[i];
         }
     }
@@ -401,13 +402,13 @@ static void run_kernel(struct run *run, const struct loss__block *b)
 static void compute_block(struct run *run, struct lane *lane, size_t k)
 {
     const struct loss__plan *plan = run->plan;
-    struct piece piece = piece_of(run, lane, k);
-    struct loss__block *b = &piece.block;
+    struct piece *piece = piece_of(run, lane, k);
+    struct loss__block *b = &piece->block;
     if (!plan->weights.constant || run->drops) { /* which drop_rows may have changed */
         fill_weights(run, lane, b);
         run->weigh->upstream(lane->w, run->divisor, b->n, lane->g);
     }
-    want_gradients(run, lane, &piece);
+    want_gradients(run, lane, piece);
     if (run->drops) {
         drop_rows(run, lane, b);
     }
@@ -420,7 +421,7 @@ static void compute_block(struct run *run, struct lane *lane, size_t k)
         restore_rows(run, lane, b->n, b->loss);
         b->n = run->n;
     } else {
-        keep_gradients(run, lane, &piece);
+        keep_gradients(run, lane, piece);
     }
     if (run->whole) {
         loss_sum_add_f64(&lane->terms, b->loss, b->n);
@@ -440,8 +441,8 @@ static void compute_block(struct run *run, struct lane *lane, size_t k)
 /* Row factors: their weighted sum is the divisor of a mean, and a row of factor 0 is not counted. */
 static void factor_block(struct run *run, struct lane *lane, size_t k)
 {
-    struct piece piece = piece_of(run, lane, k);
-    struct loss__block *b = &piece.block;
+    struct piece *piece = piece_of(run, lane, k);
+    struct loss__block *b = &piece->block;
     fill_weights(run, lane, b);
     double *r = run->factor == NULL ? lane->loss : run->factor + b->first;
     if (run->drops) {
