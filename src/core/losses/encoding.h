@@ -13,26 +13,30 @@ enum { ENCODING_ZERO_ONE, ENCODING_PLUS_MINUS, ENCODING_AUTO };
 /* The sign that a label stands for, which may be soft, without what rounding takes: that goes to *error. */
 VM_INLINE double encoding_sign(double y, double encoding, double *error)
 {
-    double lost, doubled = vm_two_sum(2 * y, -1.0, &lost);
-    *error = encoding == ENCODING_ZERO_ONE ? lost : 0.0;
+    double doubled = 2 * y - 1.0; /* which rounds near -1 alone, or where the 1 is nothing beside it */
+    *error = encoding == ENCODING_ZERO_ONE ? 2 * y - (doubled + 1.0) : 0.0;
     double itself = VM_SELECT(y > 0.0, 1.0, VM_SELECT(y <= 0.0, -1.0, y));
     return encoding == ENCODING_ZERO_ONE ? doubled : encoding == ENCODING_PLUS_MINUS ? y : itself;
 }
 
 /* margin - u*z for the sign u of a label. It cancels near the kink, so what u and the product lost in rounding is carried
  * along. Where the product's error cannot be had (|z| beyond 2^996) it does not matter either. Of a z that was a float all
- * digits are in the higher half of the product's. */
-VM_INLINE double encoding_shortfall(double margin, double u, double u_error, double z, bool wide)
+ * digits are in the higher half of the product's: the first 29 digits of u times it are exact, and what they leave of the
+ * margin is where it cancels; other signs than those of zero_one are floats themselves. */
+VM_INLINE double encoding_shortfall(double margin, double u, double u_error, double z, int encoding, bool wide)
 {
+    if (!wide && encoding != ENCODING_ZERO_ONE) {
+        return margin - u * z;
+    }
     double product_error, product = u * z;
     if (wide) {
         vm_two_prod(u, z, &product_error);
-    } else {
-        double u_low, u_high = vm_two_halves(u, &u_low);
-        product_error = (u_high * z - product) + u_low * z;
+        double error = product_error + u_error * z;
+        return (margin - product) - VM_SELECT(error - error == 0.0, error, 0.0);
     }
-    double error = product_error + u_error * z;
-    return (margin - product) - VM_SELECT(error - error == 0.0, error, 0.0);
+    double u_high = vm_from_bits(vm_bits(u) & ~((UINT64_C(1) << 24) - 1));
+    double rest = ((u - u_high) + u_error) * z;
+    return (margin - u_high * z) - VM_SELECT(rest - rest == 0.0, rest, 0.0);
 }
 
 /* The kernels of a loss from formula(y, z, k, encoding, wide), whose parameter 0 is LOSS__ENCODING_PARAM: a loop for each

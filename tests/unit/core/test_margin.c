@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_margin.c - losses of a margin near their kink: float32 beside the same numbers in float64.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <loss/loss.h>
+
+#define N 4096
+
+static uint64_t random_state = 88172645463325252u;
+
+static double random_unit(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (double)(random_state >> 11) * 0x1p-53;
+}
+
+struct numbers {
+    float y[N], z[N];
+    double wide_y[N], wide_z[N];
+};
+
+/* As label_encoding lists its words: soft labels, also such near 0 of which 2y - 1 shows nothing, and hard ones. */
+enum { ZERO_ONE, PLUS_MINUS, AUTO };
+
+static float label(int encoding)
+{
+    double u = random_unit();
+    if (encoding == AUTO || u < 0.1) {
+        return random_unit() < 0.5 ? 1 : encoding == ZERO_ONE ? 0 : -1;
+    }
+    double y = ldexp(random_unit(), u < 0.4 ? -(int)(u * 150) : 0);
+    return (float)(encoding == ZERO_ONE ? y : 2 * y - 1);
+}
+
+/* Scores so near to the kink that little is left; and some that are infinite, or far from it. */
+static void make_numbers(struct numbers *x, int encoding, double margin)
+{
+    for (size_t i = 0; i < N; i++) {
+        x->y[i] = label(encoding);
+        double sign = encoding == ZERO_ONE ? 2 * (double)x->y[i] - 1 : (double)x->y[i];
+        float kink = sign == 0 ? 0 : (float)(margin / sign);
+        x->z[i] = i % 4 == 0 ? nextafterf(kink, INFINITY) : i % 4 == 1 ? nextafterf(kink, -INFINITY) : kink;
+        x->z[i] = i % 16 == 3 ? (float)(4 * random_unit() - 2) : x->z[i];
+        x->z[i] = i % 64 == 7 ? -INFINITY : i % 64 == 11 ? INFINITY : i % 64 == 14 ? NAN : x->z[i];
+        x->wide_y[i] = (double)x->y[i];
+        x->wide_z[i] = (double)x->z[i];
+    }
+}
+
+static struct loss_answer compute(struct loss_arena *arena, const char *name, struct numbers *x, loss_dtype dtype,
+                                  int encoding, double margin)
+{
+    static const char *const words[] = {"zero_one", "plus_minus", "auto"};
+    struct loss_call call;
+    struct loss_error error = {0};
+    struct loss_answer answer;
+    bool wide = dtype == LOSS_FLOAT64;
+    loss_call_init(&call, loss_catalog_find(name, NULL), NULL);
+    assert_int_equal(loss_call_set_word(&call, 0, words[encoding], NULL, &error), LOSS_OK);
+    assert_int_equal(loss_call_set_number(&call, 1, margin, NULL, &error), LOSS_OK);
+    call.input[0] = call.input[1] = (struct loss_tensor){.dtype = dtype, .rank = 1, .shape = {N}, .count = N};
+    call.input[0].data = wide ? (void *)x->wide_y : x->y;
+    call.input[1].data = wide ? (void *)x->wide_z : x->z;
+    call.dtype = dtype;
+    call.reduction = LOSS_REDUCE_SUM;
+    call.want_losses = true;
+    call.gradients = 2;
+    assert_int_equal(loss_compute(&call, arena, &answer, &error), LOSS_OK);
+    return answer;
+}
+
+/* Within an ulp of float32, or both NaN. */
+static void assert_ulp(const struct loss_tensor *found, const struct loss_tensor *truth, const struct numbers *at,
+                       const char *name)
+{
+    for (size_t i = 0; i < N; i++) {
+        float x = (float)loss_tensor_at(found, i), rounded = (float)loss_tensor_at(truth, i);
+        bool near = x >= nextafterf(rounded, -INFINITY) && x <= nextafterf(rounded, INFINITY);
+        if (!near && !(isnan(x) && isnan(rounded))) {
+            fail_msg("%s at %a and %a: %.9g, not %.9g", name, (double)at->y[i], (double)at->z[i], (double)x,
+                     (double)rounded);
+        }
+    }
+}
+
+static void check_loss(const char *name)
+{
+    static struct numbers x;
+    const double margins[] = {1, 0.3, -0.7};
+    for (int encoding = ZERO_ONE; encoding <= AUTO; encoding++) {
+        for (size_t i = 0; i < sizeof margins / sizeof *margins; i++) {
+            make_numbers(&x, encoding, margins[i]);
+            struct loss_arena *arena = loss_arena_new((size_t)1 << 24, NULL);
+            struct loss_answer narrow = compute(arena, name, &x, LOSS_FLOAT32, encoding, margins[i]);
+            struct loss_answer wide = compute(arena, name, &x, LOSS_FLOAT64, encoding, margins[i]);
+            assert_ulp(&narrow.losses, &wide.losses, &x, name);
+            assert_ulp(&narrow.gradient[1], &wide.gradient[1], &x, name);
+            loss_arena_free(arena);
+        }
+    }
+}
+
+static void test_margin__of_floats_keeps_its_digits_at_the_kink(void **state)
+{
+    (void)state;
+    check_loss("hinge_loss");
+    check_loss("squared_hinge");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_margin__of_floats_keeps_its_digits_at_the_kink),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
