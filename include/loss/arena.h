@@ -17,7 +17,7 @@
 LOSS_BEGIN_DECLS
 
 /* What all arenas of a process may hold together. `limit` 0: no limit. Any thread; `used` is counted atomically: read
- * it through loss_budget_used. The first 16 KiB of an arena stay outside, so that a call that is refused for want of
+ * it through loss_budget_used. The first 24 KiB of an arena stay outside, so that a call that is refused for want of
  * memory can still be told so. */
 struct loss_budget {
     size_t used;

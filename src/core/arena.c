@@ -17,7 +17,8 @@
 
 #include "pool.h"
 
-#define FIRST_CHUNK (16 * 1024)
+#define FIRST_CHUNK (24 * 1024) /* a small call with its answer */
+#define NEXT_CHUNK (32 * 1024)
 #define MAX_CHUNK (256 * 1024)
 #define LARGE (64 * 1024) /* from here on an allocation is a block of its own */
 #define BLOCK_ALIGN 64
@@ -146,7 +147,7 @@ static void discharge(struct loss_arena *a, size_t n)
 
 static void begin(struct loss_arena *a, size_t ceiling, struct loss_budget *budget)
 {
-    *a = (struct loss_arena){.ceiling = ceiling, .budget = budget, .next_chunk = 2 * FIRST_CHUNK, .in_first = true};
+    *a = (struct loss_arena){.ceiling = ceiling, .budget = budget, .next_chunk = NEXT_CHUNK, .in_first = true};
     a->free = (char *)(a + 1);
     a->end = (char *)a + FIRST_CHUNK;
     a->blocks.prev = a->blocks.next = &a->blocks;

@@ -483,8 +483,7 @@ static loss_status whole_number(struct binding *b, int input, size_t i, const do
 static bool fit_as_they_are(const struct binding *b, int input)
 {
     const struct loss_tensor *t = &b->plan->input[input];
-    if (t->dtype != LOSS_INT64 || (uintptr_t)t->data % _Alignof(int64_t) != 0 || b->call->weights_mask ||
-        ignored_index(b) != NULL) {
+    if (t->dtype != LOSS_INT64 || (uintptr_t)t->data % _Alignof(int64_t) != 0) {
         return false;
     }
     const int64_t *x = t->data;
@@ -496,20 +495,40 @@ static bool fit_as_they_are(const struct binding *b, int input)
     return beyond == 0;
 }
 
+/* Class indices as they come in text, without a branch a number. False: they are others, or not all are good. */
+static bool cast_indices(const struct binding *b, int input, int64_t *out)
+{
+    const struct loss_tensor *t = &b->plan->input[input];
+    if (t->dtype != LOSS_FLOAT64 || (uintptr_t)t->data % _Alignof(double) != 0 ||
+        b->desc->inputs[input].domain != LOSS_CLASS_INDEX) {
+        return false;
+    }
+    const double *x = t->data, classes = (double)b->plan->rows.reduced.count;
+    size_t beyond = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        bool inside = x[i] >= 0 && x[i] < classes;
+        out[i] = (int64_t)(inside ? x[i] : 0);
+        beyond += !inside | ((double)out[i] != x[i]);
+    }
+    return beyond == 0;
+}
+
 static loss_status bind_whole_numbers(struct binding *b, int input)
 {
     struct loss_tensor *t = &b->plan->input[input];
-    if (fit_as_they_are(b, input)) {
+    const double *ignore = ignored_index(b);
+    bool all_count = !b->call->weights_mask && ignore == NULL;
+    if (all_count && fit_as_they_are(b, input)) {
         return LOSS_OK;
     }
     int64_t *out = loss_arena_alloc(b->arena, t->count * sizeof *out, 64);
     if (out == NULL) {
         return no_memory(b);
     }
-    const double *ignore = ignored_index(b);
+    bool done = all_count && cast_indices(b, input, out);
     struct mask mask;
     mask_init(&mask, b, input);
-    for (size_t i = 0; i < t->count; i++) {
+    for (size_t i = 0; !done && i < t->count; i++) {
         if (masked(&mask, i, t->count)) {
             out[i] = -1;
         } else {

@@ -47,7 +47,9 @@ static size_t position(const char *name)
     size_t low = 0, high = N_LOSSES;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, descriptors[middle]->name);
+        const char *other = descriptors[middle]->name;
+        int order = (unsigned char)name[0] - (unsigned char)other[0]; /* mostly tells */
+        order = order == 0 ? strcmp(name, other) : order;
         if (order == 0) {
             return middle;
         }

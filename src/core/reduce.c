@@ -6,6 +6,8 @@
 
 #include <loss/compute.h>
 
+#include "sum_kernels.h"
+
 const char *loss_reduction_name(loss_reduction reduction)
 {
     static const char *const names[] = {
@@ -61,13 +63,14 @@ void loss_totals_from(struct loss_totals *totals, const struct loss_sum *sum, co
 {
     /* The divisors are mostly equal, and an exact division costs as much as a small call's kernel. */
     double by_count = loss_sum_divide(sum, count);
+    bool ones = loss__sum_is_whole(weight_sum, count); /* or weights that come to the same */
     *totals = (struct loss_totals){
         .sum = loss_sum_round(sum),
-        .mean = loss_sum_ratio(sum, weight_sum),
+        .mean = ones ? by_count : loss_sum_ratio(sum, weight_sum),
         .sum_over_batch_size = by_count,
         .sum_by_nonzero_weights = nonzero_weights == count ? by_count : loss_sum_divide(sum, nonzero_weights),
         .batchmean = batch == count ? by_count : loss_sum_divide(sum, batch),
-        .weight_sum = loss_sum_round(weight_sum),
+        .weight_sum = ones ? (double)count : loss_sum_round(weight_sum),
         .count = count,
         .nonzero_weights = nonzero_weights,
     };

@@ -419,6 +419,28 @@ double loss_sum_ratio(const struct loss_sum *s, const struct loss_sum *by)
     return a.n == 0 ? 0 : nearest_quotient(&a, &b);
 }
 
+#define UNIT_LIMB (-LOWEST_EXPONENT / 32)  /* where the number 1 lies, */
+#define UNIT_SHIFT (-LOWEST_EXPONENT % 32) /* and how far up */
+
+bool loss__sum_is_whole(const struct loss_sum *s, uint64_t n)
+{
+    int128 units = 0;
+    if (s->nan > 0 || s->plus_infinity > 0 || s->minus_infinity > 0) {
+        return false;
+    }
+    for (int i = s->low; i < s->high; i++) {
+        int above = i - UNIT_LIMB;
+        if (above >= 0 && above < 2) {
+            units += (int128)s->limb[i] * ((int128)1 << (32 * above));
+        } else if (above == 2 && s->limb[i] >= 0 && s->limb[i] <= UINT32_MAX) {
+            units += (int128)s->limb[i] << 64;
+        } else if (s->limb[i] != 0) {
+            return false; /* or not normalised, which does not happen to so few digits */
+        }
+    }
+    return units == (int128)n << UNIT_SHIFT;
+}
+
 /* Storing. */
 
 /* The limbs in two's complement, a tag, and the three counts. */

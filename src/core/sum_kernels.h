@@ -53,6 +53,9 @@ const struct loss__sum_kernels *loss__sum_kernels_in_use(void);
 /* Add units * 2^exponent, where |units| < 2^62 and exponent >= -1074. */
 void loss__sum_add_units(struct loss_sum *s, int64_t units, int exponent);
 
+/* Whether it is finite and exactly n. */
+bool loss__sum_is_whole(const struct loss_sum *s, uint64_t n);
+
 /* Brings every limb but the highest back to 32 bits, and the highest to 33 with sign. */
 void loss__sum_normalise(struct loss_sum *s);
 

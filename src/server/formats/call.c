@@ -57,7 +57,9 @@ size_t call_field_names(const struct loss_desc *desc, const char **names, size_t
 
 void call_init(struct call *call, const struct loss_desc *desc, const struct loss_alias *alias)
 {
-    *call = (struct call){.step = CALL_NO_STEP};
+    call->registry = call->name = call->collection = NULL;
+    call->step = CALL_NO_STEP;
+    call->accumulate = false;
     loss_call_init(&call->loss, desc, alias);
 }
 

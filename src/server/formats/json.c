@@ -208,8 +208,9 @@ struct member {
 };
 
 struct members {
-    struct member *list;
+    struct member *list; /* plain, or a document's */
     size_t n;
+    struct member plain[PLAIN_MEMBERS];
 };
 
 /* Past a string whose opening quote is before p; NULL: it has an escape. */
@@ -273,6 +274,16 @@ static bool take_apart(char *p, struct members *out)
     return *p == '}';
 }
 
+/* The scanner wrote it: an index of a value, below 2^63. */
+static json_int_t index_of(const struct member *m)
+{
+    json_int_t index = 0;
+    for (size_t i = 0; i < m->size; i++) {
+        index = index * 10 + (m->text[i] - '0');
+    }
+    return index;
+}
+
 static const json_t *plain_json(const struct member *m)
 {
     if (m->text[-1] == '"') {
@@ -286,7 +297,7 @@ static const json_t *plain_json(const struct member *m)
     case 'n':
         return json_null();
     default:
-        return json_integer((json_int_t)strtoul(m->text, NULL, 10));
+        return json_integer(index_of(m));
     }
 }
 
@@ -328,10 +339,9 @@ static loss_status members_read(struct json_decoder *d, struct members *out, str
     size_t size;
     const char *text = json_scan_envelope(d->scan, &size);
     char *copy = loss_arena_copy(d->arena, text, size);
-    *out = (struct members){
-        .list = loss_arena_alloc(d->arena, PLAIN_MEMBERS * sizeof *out->list, alignof(struct member)),
-    };
-    if (copy == NULL || out->list == NULL) {
+    out->list = out->plain;
+    out->n = 0;
+    if (copy == NULL) {
         return loss_no_memory(err, "this request");
     }
     if (!take_apart(copy, out)) {

@@ -95,9 +95,11 @@ static const char *decode(const char *s, size_t n, bool plus_is_space, char *out
 
 static size_t count_byte(const char *s, size_t n, char byte)
 {
+    const char *end = s + n;
     size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        count += s[i] == byte;
+    while ((s = memchr(s, byte, (size_t)(end - s))) != NULL) {
+        s++;
+        count++;
     }
     return count;
 }

@@ -611,6 +611,49 @@ static void test_sum_ratio__follows_ieee_where_parts_are_not_finite(void **state
     assert_same(loss_sum_ratio(&beyond, &beyond), 1.0);
 }
 
+/* Totals know weights that come to the number of losses; it must not show. */
+static void test_totals__are_the_same_by_whole_weights_and_by_others(void **state)
+{
+    (void)state;
+    const double inf = (double)INFINITY, nan = (double)NAN;
+    const struct {
+        double w[3];
+        uint64_t n;
+    } cases[] = {{{0}, 0},
+                 {{5e-324}, 0},
+                 {{1}, 1},
+                 {{0.5, 1.5, 3}, 5},
+                 {{7, -2}, 5},
+                 {{-5}, 5},
+                 {{5, 0x1p-900}, 5},
+                 {{5, -0x1p-900}, 5},
+                 {{5, -0x1p-30}, 5},
+                 {{5, 0x1p800}, 5},
+                 {{0x1p53, 1}, (UINT64_C(1) << 53) + 1},
+                 {{0x1p63}, UINT64_C(1) << 63},
+                 {{0x1p64, -1}, UINT64_MAX},
+                 {{0x1p64}, UINT64_MAX},
+                 {{0x1p64}, 0},
+                 {{0x1p78, 1}, 1},
+                 {{inf}, 1},
+                 {{nan}, 5}};
+    const double sums[][2] = {{0}, {3, 0x1p-60}, {-7}, {5, 5 * 0x1p-53}, {0x1p53 + 2, 1}, {inf}, {-inf}, {nan}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (size_t j = 0; j < sizeof sums / sizeof sums[0]; j++) {
+            struct loss_sum s, w;
+            struct loss_totals totals;
+            sum_of(&s, sums[j], 2);
+            sum_of(&w, cases[i].w, 3);
+            for (int normal = 0; normal < 2; normal++) {
+                loss_totals_from(&totals, &s, &w, cases[i].n, cases[i].n, cases[i].n);
+                assert_same(totals.mean, loss_sum_ratio(&s, &w));
+                assert_same(totals.weight_sum, loss_sum_round(&w));
+                loss_sum_scale(&w, 1);
+            }
+        }
+    }
+}
+
 /* Storing. */
 
 static void test_sum_store__brings_back_the_same_sum(void **state)
@@ -706,6 +749,7 @@ int main(void)
         cmocka_unit_test(test_sum_ratio__decides_ties),
         cmocka_unit_test(test_sum_divide__decides_ties_of_subnormals),
         cmocka_unit_test(test_sum_ratio__follows_ieee_where_parts_are_not_finite),
+        cmocka_unit_test(test_totals__are_the_same_by_whole_weights_and_by_others),
         cmocka_unit_test(test_sum_store__brings_back_the_same_sum),
         cmocka_unit_test(test_sum_store__is_the_same_for_equal_sums),
         cmocka_unit_test(test_sum_load__refuses_what_store_cannot_have_written),
