@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include <loss/error.h>
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 typedef enum { LOG_ERROR, LOG_WARNING, LOG_INFO } log_level;
 

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #include <loss/arena.h>
-#include <server/http/http.h>
 #include <server/http/pace.h>
+#include <server/http/request.h>
 
 struct metrics;
 

@@ -2,7 +2,7 @@
  *
  * problem.c - failures as problem documents (RFC 9457), or in the form of the protocol that was spoken.
  */
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 #include <stdio.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #define SERVER_ADMIT_H
 
 #include <server/access/keyfile.h>
-#include <server/http/http.h>
+#include <server/http/request.h>
 #include <server/routes/routes.h>
 
 #define ADMIT_ANY_KEY N_SCOPES

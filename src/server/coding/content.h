@@ -9,7 +9,7 @@
 #define SERVER_CONTENT_H
 
 #include <server/coding/coding.h>
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 /* A body that decompresses to no more than this may do so at any ratio. */
 #define CONTENT_FREE ((uint64_t)16 << 20)

@@ -10,7 +10,7 @@
 #define SERVER_OIP_H
 
 #include <server/formats/call.h>
-#include <server/http/http.h>
+#include <server/http/request.h>
 #include <server/metrics.h>
 #include <text/json_write.h>
 

@@ -11,7 +11,7 @@
 
 #include <files/safetensors.h>
 #include <server/formats/call.h>
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 #define SAFETENSORS_MEDIA "application/x-safetensors"
 

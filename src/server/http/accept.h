@@ -5,7 +5,7 @@
 #ifndef SERVER_ACCEPT_H
 #define SERVER_ACCEPT_H
 
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 /* How much a client likes a media type ("application/json"), 0 (not at all) to 1000, by the value of its Accept header
  * (NULL: it likes everything). The most specific range that fits decides. */

@@ -6,7 +6,7 @@
 #define SERVER_BODY_H
 
 #include <server/coding/content.h>
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 /* In the exchange, zero until it begins. */
 struct body {

@@ -7,7 +7,7 @@
 #ifndef SERVER_CORS_H
 #define SERVER_CORS_H
 
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 /* Is this a list of origins as --cors-origin takes it: "*", or "https://a.example,http://localhost:3000"? */
 bool cors_list_valid(const char *list);

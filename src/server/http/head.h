@@ -5,7 +5,7 @@
 #ifndef SERVER_HEAD_H
 #define SERVER_HEAD_H
 
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 /* Request id and trace context, taken over or made: first, so that every answer has them. False: no memory. */
 bool head_identify(struct request *q);

@@ -26,6 +26,7 @@
 #include <server/http/body.h>
 #include <server/http/client.h>
 #include <server/http/cors.h>
+#include <server/http/fields.h>
 #include <server/http/framing.h>
 #include <server/http/hangup.h>
 #include <server/http/head.h>
@@ -43,7 +44,6 @@
 #define SMALL_CHUNK 64
 #define FREE_CHUNKS 1024 /* so many may be smaller on average */
 #define PEEK_US 5000     /* between looks at whether the client is still there */
-#define FIELDS_KEPT 16   /* of a head, so that they are found without asking libmicrohttpd */
 
 struct http {
     struct server *server;
@@ -64,11 +64,6 @@ typedef enum {
     PHASE_REPLY,   /* the reply is there, to be queued */
     PHASE_QUEUED,
 } exchange_phase;
-
-struct field {
-    const char *name, *value;
-    size_t size; /* of the name */
-};
 
 /* A request with its reply and what only this file needs of it; in the request's arena. */
 struct exchange {
@@ -97,10 +92,9 @@ struct exchange {
     atomic_bool gone;           /* the client has left */
     atomic_int_fast64_t peeked; /* when we last looked */
     struct sha256_ctx fingerprint;
-    size_t n_fields; /* of the head; the first FIELDS_KEPT of them are in field[] */
     struct reply reply;
     struct loss_error error; /* not cleared, from here on */
-    struct field field[FIELDS_KEPT];
+    struct fields fields;    /* set with the head */
 };
 
 /* --- what routes ask of a request --- */
@@ -120,61 +114,14 @@ const char *request_query(const struct request *q, const char *name)
     return NULL;
 }
 
-/* The next field of this name from *i on, which is left behind it; NULL: there is none. All fields are kept. */
-static const struct field *next_field(const struct exchange *x, const char *name, size_t size, size_t *i)
-{
-    while (*i < x->n_fields) {
-        const struct field *f = &x->field[(*i)++];
-        if (f->size == size && strncasecmp(f->name, name, size) == 0) {
-            return f;
-        }
-    }
-    return NULL;
-}
-
 const char *request_header(const struct request *q, const char *name)
 {
-    const struct exchange *x = exchange_of(q);
-    size_t i = 0;
-
-    if (x->n_fields > FIELDS_KEPT) {
-        return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
-    }
-    const struct field *f = next_field(x, name, strlen(name), &i);
-    return f != NULL ? f->value : NULL;
-}
-
-struct list {
-    struct loss_arena *arena;
-    const char *name, *values;
-};
-
-static enum MHD_Result join_value(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    struct list *l = cls;
-
-    (void)kind;
-    if (strcasecmp(name, l->name) == 0 && value != NULL) {
-        l->values = l->values == NULL ? value : loss_arena_format(l->arena, "%s, %s", l->values, value);
-    }
-    return MHD_YES;
+    return fields_value(&exchange_of(q)->fields, name);
 }
 
 const char *request_list(const struct request *q, const char *name)
 {
-    const struct exchange *x = exchange_of(q);
-    struct list l = {q->arena, name, NULL};
-    const size_t size = strlen(name);
-    size_t i = 0;
-
-    if (x->n_fields > FIELDS_KEPT) {
-        MHD_get_connection_values(x->connection, MHD_HEADER_KIND, join_value, &l);
-        return l.values;
-    }
-    for (const struct field *f; (f = next_field(x, name, size, &i)) != NULL;) {
-        join_value(&l, MHD_HEADER_KIND, f->name, f->value);
-    }
-    return l.values;
+    return fields_list(&exchange_of(q)->fields, name, q->arena);
 }
 
 /* libmicrohttpd does not watch a suspended connection. A client that has shut down its side counts as gone. */
@@ -299,36 +246,6 @@ static enum MHD_Result send_reply_and_close(struct exchange *x)
 
 /* --- the head --- */
 
-static enum MHD_Result keep_field(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    struct exchange *x = cls;
-
-    (void)kind;
-    if (x->n_fields < FIELDS_KEPT) {
-        x->field[x->n_fields] = (struct field){.name = name, .value = value, .size = strlen(name)};
-    }
-    x->n_fields++;
-    return MHD_YES;
-}
-
-static enum MHD_Result check_field(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    (void)kind;
-    framing_add(cls, name, strlen(name), value);
-    return MHD_YES;
-}
-
-static void check_fields(const struct exchange *x, struct framing *f)
-{
-    if (x->n_fields > FIELDS_KEPT) {
-        MHD_get_connection_values(x->connection, MHD_HEADER_KIND, check_field, f);
-        return;
-    }
-    for (size_t i = 0; i < x->n_fields; i++) {
-        framing_add(f, x->field[i].name, x->field[i].size, x->field[i].value);
-    }
-}
-
 /* Of this version it is known how it leaves a head behind; later ones refuse what this one does not see. */
 static bool leaves_heads_in_place(void)
 {
@@ -348,7 +265,7 @@ static loss_status check_framing(struct exchange *x, const char *version, struct
                                                   .version = version,
                                                   .size = f.bytes});
     }
-    check_fields(x, &f);
+    fields_frame(&x->fields, &f);
     x->head_size = f.bytes;
     x->has_length = f.length != NULL;
     x->length = framing_length(&f);
@@ -435,7 +352,7 @@ static enum MHD_Result take_head(struct exchange *x, const char *method, const c
     q->method = method;
     q->times.begun = machine_clock();
     atomic_store_explicit(&x->peeked, q->times.begun, memory_order_relaxed);
-    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, keep_field, x);
+    fields_keep(&x->fields, x->connection);
     if (!head_identify(q)) {
         return MHD_NO;
     }
@@ -753,6 +670,7 @@ static void *request_begun(void *cls, const char *target, struct MHD_Connection 
     memset(x, 0, offsetof(struct exchange, error));
     x->error.status = LOSS_OK;
     x->error.pointer[0] = x->error.parameter[0] = x->error.message[0] = '\0';
+    x->fields.n = 0;
     x->http = http;
     x->connection = connection;
     x->client = client;

@@ -8,7 +8,7 @@
 #define SERVER_LATE_REPLY_H
 
 #include <server/http/client.h>
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 /* Write the reply, whose body lies in one piece, and which says that the connection closes. A client that is gone gets
  * none. */

@@ -21,7 +21,7 @@
 #endif
 
 #include <loss/error.h>
-#include <server/http/http.h>
+#include <server/http/request.h>
 #include <server/metrics.h>
 
 #define ROUND_MS 250

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include <server/executor.h>
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 #define PLACE_LARGE_BODY (256 << 10)
 

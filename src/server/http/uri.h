@@ -12,7 +12,7 @@
 
 #include <loss/arena.h>
 #include <loss/error.h>
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 #define URI_MAX 8192     /* bytes of a target */
 #define URI_MAX_QUERY 64 /* fields of a query */

@@ -5,7 +5,7 @@
 #ifndef SERVER_EVALUATE_ROUTES_H
 #define SERVER_EVALUATE_ROUTES_H
 
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 extern const char *const evaluate_query[]; /* nonfinite, strict */
 extern const char *const evaluate_media[];

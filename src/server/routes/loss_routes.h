@@ -6,7 +6,7 @@
 #define SERVER_LOSS_ROUTES_H
 
 #include <server/formats/safetensors_body.h>
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 /* The loss that the third part of the path names; *alias is NULL where that is its own name.
  * err  LOSS_UNKNOWN_LOSS, with the nearest ones */

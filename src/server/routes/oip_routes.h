@@ -5,7 +5,7 @@
 #ifndef SERVER_OIP_ROUTES_H
 #define SERVER_OIP_ROUTES_H
 
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 extern const char *const oip_media[]; /* JSON, or JSON with bytes behind it */
 

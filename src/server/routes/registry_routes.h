@@ -8,7 +8,7 @@
 #ifndef SERVER_REGISTRY_ROUTES_H
 #define SERVER_REGISTRY_ROUTES_H
 
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 loss_status registry_index_step(struct request *q, struct reply *r, struct loss_error *err);
 loss_status registry_show_step(struct request *q, struct reply *r, struct loss_error *err);

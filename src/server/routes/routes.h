@@ -7,7 +7,7 @@
 #ifndef SERVER_ROUTES_H
 #define SERVER_ROUTES_H
 
-#include <server/http/http.h>
+#include <server/http/request.h>
 
 typedef enum {
     BODY_NONE,   /* a body is read and ignored */
