@@ -283,11 +283,49 @@ VM_INLINE void softmax_labels(const void *y, size_t n, struct smoothing smooth, 
     }
 }
 
+/* Y and the sum of y (m - z), in 16 lanes. */
+struct softmax_label_sums {
+    narrow_half total[2], sum[2];
+};
+
+VM_INLINE void softmax_half(narrow_half *v, const void *x, size_t i, bool wide)
+{
+    narrow_half_floats f;
+    if (wide) {
+        memcpy(v, (const double *)x + i, sizeof *v);
+    } else {
+        memcpy(&f, (const float *)x + i, sizeof f);
+        *v = __builtin_convertvector(f, narrow_half);
+    }
+}
+
+/* Sixteen classes from i on; softmax_term in vectors. */
+VM_INLINE void softmax_add_sixteen(struct softmax_label_sums *s, const void *z, const void *y, size_t i, double base,
+                                   struct smoothing smooth, bool wide)
+{
+    for (size_t h = 0; h < 2; h++) {
+        narrow_half label, logit;
+        softmax_half(&label, y, i + h * HALF, wide);
+        softmax_half(&logit, z, i + h * HALF, wide);
+        label = label * smooth.keep + smooth.add;
+        s->total[h] += label;
+        s->sum[h] += (narrow_half)((narrow_mask)(label * (base - logit)) & (label != 0.0));
+    }
+}
+
+VM_INLINE double softmax_fold(const narrow_half *halves)
+{
+    struct lanes lanes;
+    memcpy(lanes.at, halves, sizeof lanes.at);
+    return lanes_sum(lanes);
+}
+
 /* One chunk into Y and the sum of y (m - z). */
 VM_INLINE void softmax_add_labels(struct softmax *s, const void *z, const void *y, size_t n, struct smoothing smooth,
                                   bool wide)
 {
-    struct lanes total = lanes_of(0.0), sum = lanes_of(0.0);
+    struct softmax_label_sums sums = {0};
+    const double base = s->base;
     for (size_t i = 0; i < n; i += LABEL_GROUP) {
         double label[LABEL_GROUP], logit[LABEL_GROUP];
         size_t m = n - i < LABEL_GROUP ? n - i : LABEL_GROUP;
@@ -295,17 +333,20 @@ VM_INLINE void softmax_add_labels(struct softmax *s, const void *z, const void *
         if (softmax_unlabelled(from, m, smooth, wide)) {
             continue;
         }
+        if (m == LABEL_GROUP) {
+            for (size_t k = 0; k < LABEL_GROUP; k += LANES) {
+                softmax_add_sixteen(&sums, softmax_from(z, i, wide), from, k, base, smooth, wide);
+            }
+            continue;
+        }
         softmax_labels(from, m, smooth, label, wide);
         lanes_load(z, i, m, 0.0, logit, wide);
         for (size_t k = 0; k < m; k += LANES) {
-            for (size_t l = 0; l < LANES; l++) {
-                total.at[l] += label[k + l];
-                sum.at[l] += softmax_term(label[k + l], s->base, logit[k + l]);
-            }
+            softmax_add_sixteen(&sums, logit, label, k, base, (struct smoothing){.keep = 1.0}, true);
         }
     }
-    s->labels += lanes_sum(total);
-    s->sum += lanes_sum(sum);
+    s->labels += softmax_fold(sums.total);
+    s->sum += softmax_fold(sums.sum);
 }
 
 /* Read a row: grad is where its gradient will be, or NULL. y: dense labels, or NULL. */
@@ -394,6 +435,30 @@ VM_INLINE void softmax_label_slopes(const struct softmax *s, const void *z, cons
     }
 }
 
+/* dL/dz of a row of one chunk, whose exponentials are kept. */
+VM_INLINE void softmax_kept_slopes(const struct softmax *s, const void *y, size_t n, struct smoothing smooth, double g,
+                                   void *grad, bool wide)
+{
+    const double labels = s->labels, rest = s->rest, inverse = s->inverse;
+    const double unlabelled = kernel_chain(g, labels * inverse);
+    for (size_t i = 0; i < n; i += LABEL_GROUP) {
+        size_t m = n - i < LABEL_GROUP ? n - i : LABEL_GROUP;
+        const void *from = softmax_from(y, i, wide);
+        void *to = softmax_place(grad, i, wide);
+        const double *e = s->e + i;
+        if (softmax_unlabelled(from, m, smooth, wide)) {
+            softmax_scale(e, unlabelled, m, to, wide);
+            continue;
+        }
+        double slope[LABEL_GROUP];
+        for (size_t k = 0; k < m; k++) {
+            double label = smoothed(smooth, kernel_load(from, k, wide));
+            slope[k] = kernel_chain(g, softmax_slope(label, labels, rest, e[k]) * inverse);
+        }
+        softmax_scale(slope, 1.0, m, to, wide);
+    }
+}
+
 /* dL/dy of one chunk. */
 VM_INLINE void softmax_labels_gradient(const struct softmax *s, const void *z, size_t n, struct smoothing smooth,
                                        double g, void *grad, bool wide)
@@ -416,7 +481,9 @@ VM_INLINE void softmax_dense_row(struct softmax *s, const struct loss__block *b,
     for (size_t first = 0; first < c && b->g != NULL; first += ROW_CHUNK) {
         size_t n = softmax_chunk(c, first);
         const void *from = softmax_from(z, first, wide), *labels = softmax_from(y, first, wide);
-        if (of_logits != NULL) {
+        if (of_logits != NULL && c <= ROW_CHUNK) {
+            softmax_kept_slopes(s, y, c, smooth, b->g[r], of_logits, wide);
+        } else if (of_logits != NULL) {
             double unlabelled = kernel_chain(b->g[r], s->labels * s->inverse);
             softmax_write(s, z, c, first, n, unlabelled, of_logits, wide);
             softmax_label_slopes(s, from, labels, n, smooth, b->g[r], softmax_place(of_logits, first, wide), wide);

@@ -125,7 +125,17 @@ static long double plain_loss(const double *z, size_t c, size_t label)
     return (long double)z[top] - (long double)z[label] + log1pl(others);
 }
 
-static void check_width(const char *name, enum shape shape, size_t c)
+/* The sum of y (log(sum of exp) - z) of a row. */
+static long double plain_sum(const double *z, const double *y, size_t c)
+{
+    long double first = plain_loss(z, c, 0), sum = 0;
+    for (size_t k = 0; k < c; k++) {
+        sum += y[k] == 0 ? 0 : (long double)y[k] * (first + ((long double)z[0] - (long double)z[k]));
+    }
+    return sum;
+}
+
+static void check_width(const char *name, enum shape shape, size_t c, bool soft)
 {
     random_state = 88172645463325252u + c;
     bool sparse = strncmp(name, "sparse", 6) == 0;
@@ -139,11 +149,15 @@ static void check_width(const char *name, enum shape shape, size_t c)
         index[r] = r == 0 ? (int64_t)(c / 2) : (int64_t)(random_unit() * (double)c);
         y[r * c + (size_t)index[r]] = 1;
     }
+    for (size_t i = 0; soft && i < ROWS * c; i++) {
+        y[i] = (double)(float)random_unit();
+    }
     struct batch narrow = compute(name, LOSS_FLOAT32, c, z, index, sparse ? NULL : y);
     struct batch wide = compute(name, LOSS_FLOAT64, c, z, index, sparse ? NULL : y);
     for (size_t r = 0; r < ROWS; r++) {
         double found = loss_tensor_at(&wide.answer.losses, r);
-        double expected = (double)plain_loss(z + r * c, c, (size_t)index[r]);
+        double expected =
+            soft ? (double)plain_sum(z + r * c, y + r * c, c) : (double)plain_loss(z + r * c, c, (size_t)index[r]);
         if (!(fabs(found - expected) <= 1e-14 * fabs(expected))) {
             fail_msg("%s, %zu classes like %d: float64 loss %.17g, not %.17g", name, c, shape, found, expected);
         }
@@ -161,11 +175,11 @@ static void check_width(const char *name, enum shape shape, size_t c)
     free(y);
 }
 
-static void check_loss(const char *name)
+static void check_loss(const char *name, bool soft)
 {
     for (size_t i = 0; i < WIDTHS; i++) {
         for (int shape = 0; shape < SHAPES; shape++) {
-            check_width(name, (enum shape)shape, classes[i]);
+            check_width(name, (enum shape)shape, classes[i], soft);
         }
     }
 }
@@ -173,19 +187,21 @@ static void check_loss(const char *name)
 static void test_softmax__of_an_index_is_right_for_any_width(void **state)
 {
     (void)state;
-    check_loss("sparse_softmax_cross_entropy");
+    check_loss("sparse_softmax_cross_entropy", false);
 }
 
-static void test_softmax__of_one_hot_labels_is_right_for_any_width(void **state)
+static void test_softmax__of_a_distribution_is_right_for_any_width(void **state)
 {
     (void)state;
-    check_loss("softmax_cross_entropy");
+    check_loss("softmax_cross_entropy", false);
+    check_loss("softmax_cross_entropy", true);
 }
 
 static void test_softmax__of_lists_is_right_for_any_length(void **state)
 {
     (void)state;
-    check_loss("ranking_softmax");
+    check_loss("ranking_softmax", false);
+    check_loss("ranking_softmax", true);
 }
 
 /* Labels below 0 by which the terms cancel, and a score of -infinity, beside a list as they come. */
@@ -227,7 +243,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_softmax__of_an_index_is_right_for_any_width),
-        cmocka_unit_test(test_softmax__of_one_hot_labels_is_right_for_any_width),
+        cmocka_unit_test(test_softmax__of_a_distribution_is_right_for_any_width),
         cmocka_unit_test(test_softmax__of_lists_is_right_for_any_length),
         cmocka_unit_test(test_softmax__of_lists_knows_odd_ones),
     };
