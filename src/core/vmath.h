@@ -191,6 +191,20 @@ VM_INLINE double vm_expm1(double x)
     return VM_SELECT(x == 0.0, x, y);
 }
 
+/* exp(x) - 1 for x <= 0 to 2^-33 of its value, however small x is. NaN for NaN. */
+VM_INLINE double vm_expm1_brief(double x)
+{
+    x = VM_SELECT(x < -64.0, -64.0, x);
+    double shifted = x * VM__LOG2_E + VM__ROUNDER;
+    double r = x - (shifted - VM__ROUNDER) * (VM__LN2_HI + VM__LN2_LO);
+    double scale = vm_from_bits(VM__ONE_BITS + (vm_bits(shifted) << 52)), r2 = r * r;
+    double q01 = 0x1p-1 + 0x1.5555556782946p-3 * r;
+    double q23 = 0x1.5555555c9a098p-5 + 0x1.1110c5af4ba3ep-7 * r;
+    double q45 = 0x1.6c16852274079p-10 + 0x1.a1528ab628022p-13 * r;
+    double q = q01 + (q23 + (q45 + 0x1.a113fa478ef43p-16 * r2) * r2) * r2;
+    return scale * (r + r2 * q) + (scale - 1.0);
+}
+
 /* Log. */
 
 /* u = 2^k m with m in [sqrt(1/2), sqrt(2)), u positive and normal. */
@@ -261,13 +275,19 @@ VM_INLINE double vm_log1p(double x)
     return VM_SELECT(x > -1.0, y, VM_SELECT(x == -1.0, -(double)INFINITY, (double)NAN));
 }
 
+/* 2 atanh(s) to 2^-35 of its value, for |s| that is no more than sqrt(2) - 1 over sqrt(2) + 1, or 0.1715. */
+VM_INLINE double vm_atanh2_brief(double s)
+{
+    double z = s * s;
+    double p01 = 0x1.5555554bb2b2dp-1 + 0x1.9999eb5d84eadp-2 * z;
+    double p23 = 0x1.245c4383246f0p-2 + 0x1.ddced7078fb6ep-3 * z;
+    return s * (2.0 + z * (p01 + p23 * (z * z)));
+}
+
 /* k*ln2 + log(1 + f) to 2^-35 of its value, f as above. */
 VM_INLINE double vm__log_brief_parts(double k, double f)
 {
-    double s = f / (2.0 + f), z = s * s;
-    double p01 = 0x1.5555554bb2b2dp-1 + 0x1.9999eb5d84eadp-2 * z;
-    double p23 = 0x1.245c4383246f0p-2 + 0x1.ddced7078fb6ep-3 * z;
-    return k * (VM__LN2_HI + VM__LN2_LO) + s * (2.0 + z * (p01 + p23 * (z * z)));
+    return k * (VM__LN2_HI + VM__LN2_LO) + vm_atanh2_brief(f / (2.0 + f));
 }
 
 /* log(x) to 2^-35 of its value, for x as vm_log's. */

@@ -12,20 +12,35 @@
 
 /* With t = e^-a and m = 1 - t, which expm1 gives without cancelling: cosh a = 1 + m^2/(2t) = (e^a/2)(1 + t^2), the first
  * for small a, where L is small too, the second for large a, where the first would overflow. */
-VM_INLINE struct point point(double y, double p, const double *k, bool wide)
+VM_INLINE struct point whole(double e)
 {
-    (void)k;
-    (void)wide;
-    double e = p - y, a = vm_abs(e), m = -vm_expm1(-a), t = 1.0 - m, t2 = t * t;
+    double a = vm_abs(e), m = -vm_expm1(-a), t = 1.0 - m, t2 = t * t;
     double small = VM_MASK(a < 1.0);
     double tail = vm_log1p(vm_blend(small, m * m / (2.0 * t), t2));
     double slope = vm_copysign(m * (1.0 + t) / (1.0 + t2), e);
-    slope = VM_SELECT(e == e, slope, e);
-    return (struct point){
-        .loss = vm_blend(small, tail, (a - (VM__LN2_HI + VM__LN2_LO)) + tail),
-        .dp = slope,
-        .dy = -slope,
-    };
+    return (struct point){.loss = vm_blend(small, tail, (a - (VM__LN2_HI + VM__LN2_LO)) + tail), .dp = slope};
+}
+
+/* The same for float32: log(1 + w) is 2 atanh(w/(2 + w)), which for the small a is 2 atanh(tanh^2(a/2)), and one division
+ * serves all. */
+VM_INLINE struct point brief(double e)
+{
+    double a = vm_abs(e), m = -vm_expm1_brief(-a), t = 1.0 - m, t2 = t * t;
+    double small = VM_MASK(a < 0.875); /* s is then no more than vm_atanh2_brief takes */
+    double below = vm_blend(small, (1.0 + t) * (1.0 + t), 2.0 + t2), both = 1.0 / (below * (1.0 + t2));
+    double s = vm_blend(small, m * m, t2) * (both * (1.0 + t2));
+    double far = vm_blend(small, 0.0, a - (VM__LN2_HI + VM__LN2_LO));
+    return (struct point){.loss = far + vm_atanh2_brief(s), .dp = vm_copysign(m * (1.0 + t) * (both * below), e)};
+}
+
+VM_INLINE struct point point(double y, double p, const double *k, bool wide)
+{
+    (void)k;
+    double e = p - y;
+    struct point at = wide ? whole(e) : brief(e);
+    at.dp = VM_SELECT(e == e, at.dp, e);
+    at.dy = -at.dp;
+    return at;
 }
 
 LOSS__ELEMENTWISE(log_cosh, point);

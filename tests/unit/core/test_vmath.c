@@ -407,6 +407,15 @@ static void test_brief__functions_are_good_enough_for_a_float(void **state)
         mpfr_set_d(argument, y, MPFR_RNDN);
         mpfr_log(truth, argument, MPFR_RNDN);
         assert_brief(y, vm_log_brief(y));
+        y = i % 4 ? -random_between(0, i % 2 ? 1 : 100) : -ldexp(random_between(1, 2), (int)random_between(-500, -1));
+        mpfr_set_d(argument, y, MPFR_RNDN);
+        mpfr_expm1(truth, argument, MPFR_RNDN);
+        assert_brief(y, vm_expm1_brief(y));
+        y = i % 4 ? random_between(-0.1715, 0.1715) : ldexp(random_between(1, 2), (int)random_between(-500, -4));
+        mpfr_set_d(argument, y, MPFR_RNDN);
+        mpfr_atanh(truth, argument, MPFR_RNDN);
+        mpfr_mul_d(truth, truth, 2, MPFR_RNDN);
+        assert_brief(y, vm_atanh2_brief(y));
     }
 }
 
@@ -418,6 +427,8 @@ static void test_brief__functions_know_what_is_not_finite(void **state)
     assert_true(vm_sigmoid_brief((double)INFINITY, &complement, &tail) == 1 && complement < 1e-300 && tail < 1e-300);
     assert_true(vm_log_brief(0) == -(double)INFINITY && vm_log_brief((double)INFINITY) == (double)INFINITY);
     assert_true(isnan(vm_log_brief(-1)) && isnan(vm_log_brief((double)NAN)) && vm_log_brief(1) == 0);
+    assert_true(isnan(vm_expm1_brief((double)NAN)) && vm_expm1_brief(-(double)INFINITY) == -1 &&
+                vm_expm1_brief(0) == 0);
 }
 
 static void assert_value(double got, double want)
