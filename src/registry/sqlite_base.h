@@ -184,6 +184,9 @@ loss_status sqlite_find_or_make(struct sqlite_store *s, const char *name, int64_
 loss_status sqlite_find_entry(struct sqlite_store *s, int64_t registry, int64_t step, const char *name,
                               struct loss_arena *arena, struct registry_entry *entry, bool *found,
                               struct loss_error *err);
+/* The store's add (sqlite_add.c), and what it keeps of a key. */
+loss_status sqlite_add(struct store *store, const struct registry_add *adds, size_t n, const struct registry_key *key,
+                       int64_t now, struct loss_arena *arena, struct registry_entry *out, struct loss_error *err);
 loss_status sqlite_keep_key(struct sqlite_store *s, const struct registry_key *key, const struct registry_entry *out,
                             size_t n, int64_t now, struct loss_arena *arena, struct loss_error *err);
 
