@@ -20,7 +20,8 @@
 #include "registry_transfer.h"
 
 #define PAGE 1000
-#define PATIENCE 120 /* seconds for an answer of Redis, which has all to put in place at the end of an import */
+#define SHOWN_MAX 512 /* of a store's URL in a line */
+#define PATIENCE 120  /* seconds for an answer of Redis, which has all to put in place at the end of an import */
 #define FOR_EVER (INT64_C(100) * 366 * 86400) /* a key's age is the server's to judge */
 
 struct arguments {
@@ -190,6 +191,15 @@ static void write_entry(struct json_out *o, const void *entry)
     json_write_entry(o, entry);
 }
 
+/* How wide a field of so many characters is for printf, which counts bytes. */
+static int width_of(const char *text, int characters)
+{
+    for (; *text != '\0'; text++) {
+        characters += ((unsigned char)*text & 0xc0) == 0x80;
+    }
+    return characters;
+}
+
 static void print_info(const struct registry_info *info)
 {
     char time[TIME_TEXT_SIZE], latest[24] = "-", ttl[24] = "-";
@@ -200,8 +210,8 @@ static void print_info(const struct registry_info *info)
     if (info->ttl_seconds > 0) {
         snprintf(ttl, sizeof ttl, "%" PRId64, info->ttl_seconds);
     }
-    printf("%-32s  %10" PRIu64 "  %8" PRIu64 "  %10s  %s  %s\n", info->registry, info->entries, info->steps, latest,
-           time, ttl);
+    printf("%-*s  %10" PRIu64 "  %8" PRIu64 "  %10s  %s  %s\n", width_of(info->registry, 32), info->registry,
+           info->entries, info->steps, latest, time, ttl);
 }
 
 static void print_entry(const struct registry_entry *e)
@@ -211,9 +221,11 @@ static void print_entry(const struct registry_entry *e)
     size_t n = narrow ? json_number_f32(loss, (float)e->loss, true) : json_number_f64(loss, e->loss, true);
     time_text_write(time, e->updated_at);
     if (e->tally != NULL) {
-        snprintf(batches, sizeof batches, "  %" PRIu64 " batches", e->tally->batches);
+        snprintf(batches, sizeof batches, "  %" PRIu64 " %s", e->tally->batches,
+                 e->tally->batches == 1 ? "batch" : "batches");
     }
-    printf("%8" PRId64 "  %-32s  %24.*s  %-22s  %s%s\n", e->step, e->name, (int)n, loss, e->collection, time, batches);
+    printf("%8" PRId64 "  %-*s  %24.*s  %-*s  %s%s\n", e->step, width_of(e->name, 32), e->name, (int)n, loss,
+           width_of(e->collection, 22), e->collection, time, batches);
 }
 
 static loss_status list_page(struct registry *r, const struct arguments *a, struct loss_arena *arena,
@@ -221,7 +233,11 @@ static loss_status list_page(struct registry *r, const struct arguments *a, stru
 {
     struct registry_info *infos;
     size_t count;
+    bool first = *cursor == NULL;
     LOSS_TRY(registry_info_list(r, PAGE, *cursor, arena, &infos, &count, cursor, err));
+    if (first && !a->json) {
+        printf("%-32s  %10s  %8s  %10s  %-27s  %s\n", "REGISTRY", "ENTRIES", "STEPS", "LATEST", "UPDATED", "TTL");
+    }
     for (size_t i = 0; i < count; i++) {
         if (a->json) {
             print_line(write_info, &infos[i], arena);
@@ -239,6 +255,9 @@ static loss_status show_page(struct registry *r, const struct arguments *a, stru
     const struct registry_query query = {
         .registry = a->names[0], .scope = a->scope, .step = a->step, .limit = PAGE, .cursor = *cursor};
     LOSS_TRY(registry_list(r, &query, arena, &page, err));
+    if (*cursor == NULL && !a->json) {
+        printf("%8s  %-32s  %24s  %-22s  %s\n", "STEP", "NAME", "LOSS", "COLLECTION", "UPDATED");
+    }
     for (size_t i = 0; i < page.count; i++) {
         if (a->json) {
             print_line(write_entry, &page.entries[i], arena);
@@ -285,17 +304,11 @@ static loss_status all_pages(struct registry *root, const struct arguments *a, p
 
 static loss_status run_list(struct registry *r, struct arguments *a, struct loss_error *err)
 {
-    if (!a->json) {
-        printf("%-32s  %10s  %8s  %10s  %-27s  %s\n", "REGISTRY", "ENTRIES", "STEPS", "LATEST", "UPDATED", "TTL");
-    }
     return all_pages(r, a, list_page, err);
 }
 
 static loss_status run_show(struct registry *r, struct arguments *a, struct loss_error *err)
 {
-    if (!a->json) {
-        printf("%8s  %-32s  %24s  %-22s  %s\n", "STEP", "NAME", "LOSS", "COLLECTION", "UPDATED");
-    }
     return all_pages(r, a, show_page, err);
 }
 
@@ -303,8 +316,9 @@ static loss_status run_show(struct registry *r, struct arguments *a, struct loss
 
 static void report(const char *what, const struct transfer_counts *c)
 {
-    fprintf(stderr, "lossd: %s %" PRIu64 " registries, %" PRIu64 " entries, %" PRIu64 " idempotency keys\n", what,
-            c->registries, c->entries, c->keys);
+    fprintf(stderr, "lossd: %s %" PRIu64 " %s, %" PRIu64 " %s, %" PRIu64 " idempotency %s\n", what, c->registries,
+            c->registries == 1 ? "registry" : "registries", c->entries, c->entries == 1 ? "entry" : "entries", c->keys,
+            c->keys == 1 ? "key" : "keys");
 }
 
 /* Written beside the file and put in its place when it is whole. */
@@ -404,7 +418,9 @@ static int run_verb(const struct verb *verb, struct arguments *a)
                                              .command_seconds = PATIENCE,
                                              .read_only = !verb->writes};
     if (registry_open(&options, &r, &err) != LOSS_OK) {
-        fprintf(stderr, "lossd: cannot open the store %s: %s\n", a->store, err.message);
+        char shown[SHOWN_MAX];
+        fprintf(stderr, "lossd: cannot open the store %s: %s\n", registry_url_shown(a->store, shown, sizeof shown),
+                err.message);
         return 1;
     }
     loss_status status = verb->run(r, a, &err);
@@ -413,7 +429,8 @@ static int run_verb(const struct verb *verb, struct arguments *a)
         status = loss_fail(&err, LOSS_INTERNAL, "", "cannot write to standard output: %s", strerror(errno));
     }
     if (status != LOSS_OK) {
-        fprintf(stderr, "lossd: %s\n", err.message);
+        bool of_option = err.parameter[0] != '\0';
+        fprintf(stderr, "lossd: %s%s%s%s\n", of_option ? "--" : "", err.parameter, of_option ? ": " : "", err.message);
     }
     return status == LOSS_OK ? 0 : 1;
 }

@@ -335,6 +335,31 @@ class Bad(Commands):
 
 
 class Shown(Commands):
+    def test_columns_stand_below_their_heads(self):
+        entries = [{**ENTRY, "name": name} for name in ("plain", "ünï/ç", "名前")]
+        self.run_registry("import", store="a", given=lines(START, {**REGISTRY, "registry": "lauf-ü"}, *entries, end(1, 3)))
+        for verb, column in ((["list"], "ENTRIES"), (["show", "lauf-ü", "--step", "all"], "LOSS")):
+            first, *others = self.run_registry(*verb, store="a").splitlines()
+            ends = first.index(column) + len(column)
+            self.assertTrue(others)
+            for line in others:
+                self.assertRegex(line[:ends], r"[0-9]$")
+                self.assertEqual(line[ends], " ")
+
+    def test_an_error_is_all_there_is(self):
+        self.run_registry("import", store="a", given=lines(START, REGISTRY, ENTRY, end()))
+        for words, says in ((["show", "nope"], 'no registry "nope"'), (["show", "run", "--scope", "head/("], "--scope: missing")):
+            done = subprocess.run([PROGRAM, "registry", *words, "--store", self.store("a")], capture_output=True, text=True,
+                                  check=False)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn(says, done.stderr)
+
+    def test_a_password_is_not_shown(self):
+        for store in ("rediss://u:secret@cache", "redis://u:secret@cache/x"):
+            said = self.run_registry("list", "--store", store, status=1)
+            self.assertNotIn("secret", said)
+            self.assertIn("u:***@cache", said)
+
     def test_list_and_show(self):
         server, wire, _ = self.serve("a")
         self.fill(wire)
