@@ -2,7 +2,8 @@
  *
  * registry_routes.h - the registry over HTTP: rows of the route table.
  *
- * Every step runs on the store executor, calls the registry and answers JSON. A query value that is empty or out of
+ * What calls the registry runs on the store executor; what is added is read before, and answered after, on the connection's own
+ * thread. Answers are JSON. A query value that is empty or out of
  * range is LOSS_INVALID_PARAMETER with its parameter; a field of the body that is, with its pointer.
  */
 #ifndef SERVER_REGISTRY_ROUTES_H
