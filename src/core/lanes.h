@@ -46,6 +46,35 @@ VM_INLINE double lanes_max(struct lanes lanes)
     return lanes.at[0];
 }
 
+/* Loops over a known number of lanes with little in them are unrolled to scalar code before they are vectorised; there
+ * vectors say that they are. Half the lanes are as many doubles as the widest machine has in one. */
+enum { HALF = LANES / 2 };
+typedef double half_lanes __attribute__((vector_size(HALF * sizeof(double))));
+typedef float half_floats __attribute__((vector_size(HALF * sizeof(float))));
+typedef int64_t half_mask __attribute__((vector_size(HALF * sizeof(double))));
+
+#define HALF_BLEND(mask, yes, no) ((half_lanes)(((half_mask)(yes) & (mask)) | ((half_mask)(no) & ~(mask))))
+
+/* x[i, i + HALF) as doubles. */
+VM_INLINE void half_load(half_lanes *v, const void *x, size_t i, bool wide)
+{
+    half_floats f;
+    if (wide) {
+        memcpy(v, (const double *)x + i, sizeof *v);
+    } else {
+        memcpy(&f, (const float *)x + i, sizeof f);
+        *v = __builtin_convertvector(f, half_lanes);
+    }
+}
+
+/* Of both halves, as lanes_sum. */
+VM_INLINE double half_sum(const half_lanes halves[2])
+{
+    struct lanes lanes;
+    memcpy(lanes.at, halves, sizeof lanes.at);
+    return lanes_sum(lanes);
+}
+
 /* n rounded up to whole lanes. */
 VM_INLINE size_t lanes_padded(size_t n)
 {

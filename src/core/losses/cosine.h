@@ -53,52 +53,73 @@ VM_INLINE void cosine_length(struct cosine_side *side, double squares, double ep
     side->length = side->varies ? length : floor;
 }
 
-/* Of products, in two doubles, and of squares. */
+/* Of products, in two doubles where `carries`, and of squares; both halves of the lanes. */
 struct cosine_sums {
-    struct lanes high, low, aa, bb;
+    half_lanes high[2], low[2], aa[2], bb[2];
 };
 
 /* Add whole lanes of both vectors: straight from where they lie, which may be memory that has to be waited for. */
-VM_INLINE void cosine_add_numbers(struct cosine_sums *sums, const double *restrict a, const double *restrict b,
-                                  double of_a, double of_b, bool wide)
+VM_INLINE void cosine_add(struct cosine_sums *sums, const void *x, const void *y, size_t i, const struct cosine *of,
+                          bool carries, bool wide)
 {
-    for (int l = 0; l < LANES; l++) {
-        double u = a[l] * of_a, v = b[l] * of_b;
-        sums->aa.at[l] += u * u;
-        sums->bb.at[l] += v * v;
-        lanes_add_product(u, v, &sums->high.at[l], &sums->low.at[l], wide);
+    for (size_t h = 0; h < 2; h++) {
+        half_lanes a, b;
+        half_load(&a, x, i + h * HALF, wide);
+        half_load(&b, y, i + h * HALF, wide);
+        a *= of->a.scale;
+        b *= of->b.scale;
+        sums->aa[h] += a * a;
+        sums->bb[h] += b * b;
+        if (!carries) {
+            sums->high[h] += a * b;
+            continue;
+        }
+        for (size_t l = 0; l < HALF; l++) {
+            double high = sums->high[h][l], low = sums->low[h][l];
+            lanes_add_product(a[l], b[l], &high, &low, wide);
+            sums->high[h][l] = high;
+            sums->low[h][l] = low;
+        }
     }
 }
 
-VM_INLINE void cosine_add(struct cosine_sums *sums, const void *restrict x, const void *restrict y, double of_a,
-                          double of_b, bool wide)
+/* The dot product, and the lengths of both sides. */
+VM_INLINE double cosine_dot(struct cosine *cosine, size_t c, double epsilon, bool carries, bool wide)
 {
-    double a[LANES], b[LANES];
-    for (int l = 0; l < LANES; l++) {
-        a[l] = kernel_load(x, (size_t)l, wide);
-        b[l] = kernel_load(y, (size_t)l, wide);
+    struct cosine_sums sums = {0};
+    size_t whole = c / LANES * LANES;
+    for (size_t i = 0; i < whole; i += LANES) {
+        cosine_add(&sums, cosine->a.at, cosine->b.at, i, cosine, carries, wide);
     }
-    cosine_add_numbers(sums, a, b, of_a, of_b, wide);
+    if (whole < c) {
+        double a[LANES], b[LANES];
+        lanes_load(cosine->a.at, whole, c - whole, 0.0, a, wide);
+        lanes_load(cosine->b.at, whole, c - whole, 0.0, b, wide);
+        cosine_add(&sums, a, b, 0, cosine, carries, true);
+    }
+    cosine_length(&cosine->a, half_sum(sums.aa), epsilon);
+    cosine_length(&cosine->b, half_sum(sums.bb), epsilon);
+    if (!carries) {
+        return half_sum(sums.high);
+    }
+    struct lanes high, low;
+    memcpy(high.at, sums.high, sizeof high.at);
+    memcpy(low.at, sums.low, sizeof low.at);
+    return lanes_sum_from(0.0, high, low);
 }
+
+/* Up to so many elements, what a plain sum loses is 2^-39 of the lengths' product; of a cosine above the bound 2^-31. */
+#define COSINE_PLAIN ((size_t)1 << 18)
+#define COSINE_BOUND 0x1p-8
 
 VM_INLINE struct cosine cosine_of(const void *x, const void *y, size_t c, double epsilon, bool wide)
 {
     struct cosine cosine = {.a = {.at = x, .scale = cosine_scale(x, c, wide)},
                             .b = {.at = y, .scale = cosine_scale(y, c, wide)}};
-    struct cosine_sums sums = {lanes_of(0.0), lanes_of(0.0), lanes_of(0.0), lanes_of(0.0)};
-    size_t whole = c / LANES * LANES;
-    double a[LANES], b[LANES];
-    for (size_t i = 0; i < whole; i += LANES) {
-        cosine_add(&sums, row_from(x, i, wide), row_from(y, i, wide), cosine.a.scale, cosine.b.scale, wide);
+    double dot = wide || c > COSINE_PLAIN ? 0.0 : cosine_dot(&cosine, c, epsilon, false, wide);
+    if (!(vm_abs(dot) > COSINE_BOUND * cosine.a.length * cosine.b.length)) {
+        dot = cosine_dot(&cosine, c, epsilon, true, wide);
     }
-    if (whole < c) {
-        lanes_load(x, whole, c - whole, 0.0, a, wide);
-        lanes_load(y, whole, c - whole, 0.0, b, wide);
-        cosine_add_numbers(&sums, a, b, cosine.a.scale, cosine.b.scale, wide);
-    }
-    cosine_length(&cosine.a, lanes_sum(sums.aa), epsilon);
-    cosine_length(&cosine.b, lanes_sum(sums.bb), epsilon);
-    double dot = lanes_sum_from(0.0, sums.high, sums.low);
     cosine.c = dot == 0 ? 0 : dot / cosine.a.length / cosine.b.length;
     return cosine;
 }

@@ -285,39 +285,21 @@ VM_INLINE void softmax_labels(const void *y, size_t n, struct smoothing smooth, 
 
 /* Y and the sum of y (m - z), in 16 lanes. */
 struct softmax_label_sums {
-    narrow_half total[2], sum[2];
+    half_lanes total[2], sum[2];
 };
-
-VM_INLINE void softmax_half(narrow_half *v, const void *x, size_t i, bool wide)
-{
-    narrow_half_floats f;
-    if (wide) {
-        memcpy(v, (const double *)x + i, sizeof *v);
-    } else {
-        memcpy(&f, (const float *)x + i, sizeof f);
-        *v = __builtin_convertvector(f, narrow_half);
-    }
-}
 
 /* Sixteen classes from i on; softmax_term in vectors. */
 VM_INLINE void softmax_add_sixteen(struct softmax_label_sums *s, const void *z, const void *y, size_t i, double base,
                                    struct smoothing smooth, bool wide)
 {
     for (size_t h = 0; h < 2; h++) {
-        narrow_half label, logit;
-        softmax_half(&label, y, i + h * HALF, wide);
-        softmax_half(&logit, z, i + h * HALF, wide);
+        half_lanes label, logit;
+        half_load(&label, y, i + h * HALF, wide);
+        half_load(&logit, z, i + h * HALF, wide);
         label = label * smooth.keep + smooth.add;
         s->total[h] += label;
-        s->sum[h] += (narrow_half)((narrow_mask)(label * (base - logit)) & (label != 0.0));
+        s->sum[h] += (half_lanes)((half_mask)(label * (base - logit)) & (label != 0.0));
     }
-}
-
-VM_INLINE double softmax_fold(const narrow_half *halves)
-{
-    struct lanes lanes;
-    memcpy(lanes.at, halves, sizeof lanes.at);
-    return lanes_sum(lanes);
 }
 
 /* One chunk into Y and the sum of y (m - z). */
@@ -345,8 +327,8 @@ VM_INLINE void softmax_add_labels(struct softmax *s, const void *z, const void *
             softmax_add_sixteen(&sums, logit, label, k, base, (struct smoothing){.keep = 1.0}, true);
         }
     }
-    s->labels += softmax_fold(sums.total);
-    s->sum += softmax_fold(sums.sum);
+    s->labels += half_sum(sums.total);
+    s->sum += half_sum(sums.sum);
 }
 
 /* Read a row: grad is where its gradient will be, or NULL. y: dense labels, or NULL. */

@@ -165,39 +165,31 @@ struct narrow {
     double e[NARROW][LANES];
 };
 
-/* Loops over a known number of lanes with little in them are unrolled to scalar code before they are vectorised; so
- * here vectors say that they are. Half the lanes are as many doubles as the widest machine has in one. */
-enum { HALF = LANES / 2 };
-typedef double narrow_half __attribute__((vector_size(HALF * sizeof(double))));
-typedef float narrow_half_floats __attribute__((vector_size(HALF * sizeof(float))));
-typedef int64_t narrow_mask __attribute__((vector_size(HALF * sizeof(double))));
 typedef float narrow_floats __attribute__((vector_size(LANES * sizeof(float))));
 typedef int32_t narrow_ints __attribute__((vector_size(LANES * sizeof(int32_t))));
 
-#define NARROW_BLEND(mask, yes, no) ((narrow_half)(((narrow_mask)(yes) & (mask)) | ((narrow_mask)(no) & ~(mask))))
-
-VM_INLINE void narrow_get(narrow_half *v, const union narrow_rows *x, size_t k, size_t l, bool wide)
+VM_INLINE void narrow_get(half_lanes *v, const union narrow_rows *x, size_t k, size_t l, bool wide)
 {
-    narrow_half_floats f;
+    half_floats f;
     if (wide) {
         memcpy(v, &x->f64[k][l], sizeof *v);
     } else {
         memcpy(&f, &x->f32[k][l], sizeof f);
-        *v = __builtin_convertvector(f, narrow_half);
+        *v = __builtin_convertvector(f, half_lanes);
     }
 }
 
-VM_INLINE void narrow_set(union narrow_rows *x, size_t k, size_t l, const narrow_half *v, bool wide)
+VM_INLINE void narrow_set(union narrow_rows *x, size_t k, size_t l, const half_lanes *v, bool wide)
 {
     if (wide) {
         memcpy(&x->f64[k][l], v, sizeof *v);
     } else {
-        narrow_half_floats f = __builtin_convertvector(*v, narrow_half_floats);
+        half_floats f = __builtin_convertvector(*v, half_floats);
         memcpy(&x->f32[k][l], &f, sizeof f);
     }
 }
 
-VM_INLINE void narrow_lanes(narrow_half *v, const double *lanes)
+VM_INLINE void narrow_lanes(half_lanes *v, const double *lanes)
 {
     memcpy(v, lanes, sizeof *v);
 }
@@ -207,12 +199,12 @@ VM_INLINE struct lanes narrow_rest(const struct narrow *s, size_t c)
 {
     struct lanes all;
     for (size_t l = 0; l < LANES; l += HALF) {
-        narrow_half rest = {0}, maxima = {0}, e;
+        half_lanes rest = {0}, maxima = {0}, e;
         for (size_t k = 0; k < c; k++) {
             narrow_lanes(&e, &s->e[k][l]);
-            narrow_mask one = e == 1.0;
-            rest += (narrow_half)((narrow_mask)e & ~one);
-            maxima += (narrow_half)((narrow_mask)e & one);
+            half_mask one = e == 1.0;
+            rest += (half_lanes)((half_mask)e & ~one);
+            maxima += (half_lanes)((half_mask)e & one);
         }
         rest += maxima - 1.0;
         memcpy(&all.at[l], &rest, sizeof rest);
@@ -412,7 +404,7 @@ VM_INLINE void narrow_dense_losses(struct narrow *s, size_t first, const struct 
     struct lanes loss;
     narrow_load(&s->y, b->in[0], first, b, wide);
     for (size_t l = 0; l < LANES; l += HALF) {
-        narrow_half labels = {0}, sum = {0}, max, log, y, z;
+        half_lanes labels = {0}, sum = {0}, max, log, y, z;
         narrow_lanes(&max, &s->max.at[l]);
         narrow_lanes(&log, &s->log.at[l]);
         for (size_t k = 0; k < b->c; k++) {
@@ -420,7 +412,7 @@ VM_INLINE void narrow_dense_losses(struct narrow *s, size_t first, const struct 
             narrow_get(&z, &s->z, k, l, wide);
             y = y * smooth.keep + smooth.add;
             labels += y;
-            sum += (narrow_half)((narrow_mask)(y * (max - z)) & (y != 0.0)); /* softmax_term */
+            sum += (half_lanes)((half_mask)(y * (max - z)) & (y != 0.0)); /* softmax_term */
         }
         sum += labels * log;
         memcpy(&s->labels.at[l], &labels, sizeof labels);
@@ -431,22 +423,22 @@ VM_INLINE void narrow_dense_losses(struct narrow *s, size_t first, const struct 
 }
 
 /* kernel_chain */
-VM_INLINE void narrow_chain(narrow_half *slope, const narrow_half *g, bool alike)
+VM_INLINE void narrow_chain(half_lanes *slope, const half_lanes *g, bool alike)
 {
-    const narrow_half product = *g * *slope, same = *slope;
+    const half_lanes product = *g * *slope, same = *slope;
     if (alike) {
         *slope = product;
         return;
     }
-    narrow_half nothing = (narrow_half)((narrow_mask)*slope & (*slope != same));
-    *slope = NARROW_BLEND(*g == 0.0, nothing, product);
+    half_lanes nothing = (half_lanes)((half_mask)*slope & (*slope != same));
+    *slope = HALF_BLEND(*g == 0.0, nothing, product);
 }
 
 /* dL/dz, as softmax_slope. */
 VM_INLINE void narrow_logits_slopes(struct narrow *s, size_t c, struct smoothing smooth, bool alike, bool wide)
 {
     for (size_t l = 0; l < LANES; l += HALF) {
-        narrow_half labels, rest, inverse, g, y, e;
+        half_lanes labels, rest, inverse, g, y, e;
         narrow_lanes(&labels, &s->labels.at[l]);
         narrow_lanes(&rest, &s->rest.at[l]);
         narrow_lanes(&inverse, &s->inverse.at[l]);
@@ -455,8 +447,8 @@ VM_INLINE void narrow_logits_slopes(struct narrow *s, size_t c, struct smoothing
             narrow_get(&y, &s->y, k, l, wide);
             narrow_lanes(&e, &s->e[k][l]);
             y = y * smooth.keep + smooth.add;
-            narrow_half others = NARROW_BLEND(e == 1.0, rest, 1.0 + (rest - e));
-            narrow_half slope = (e * (labels - y) - y * others) * inverse;
+            half_lanes others = HALF_BLEND(e == 1.0, rest, 1.0 + (rest - e));
+            half_lanes slope = (e * (labels - y) - y * others) * inverse;
             narrow_chain(&slope, &g, alike);
             narrow_set(&s->slope, k, l, &slope, wide);
         }
@@ -466,13 +458,13 @@ VM_INLINE void narrow_logits_slopes(struct narrow *s, size_t c, struct smoothing
 VM_INLINE void narrow_labels_slopes(struct narrow *s, size_t c, struct smoothing smooth, bool wide)
 {
     for (size_t l = 0; l < LANES; l += HALF) {
-        narrow_half max, log, g, z;
+        half_lanes max, log, g, z;
         narrow_lanes(&max, &s->max.at[l]);
         narrow_lanes(&log, &s->log.at[l]);
         narrow_lanes(&g, &s->g.at[l]);
         for (size_t k = 0; k < c; k++) {
             narrow_get(&z, &s->z, k, l, wide);
-            narrow_half slope = smooth.keep * ((max - z) + log);
+            half_lanes slope = smooth.keep * ((max - z) + log);
             narrow_chain(&slope, &g, false);
             narrow_set(&s->slope, k, l, &slope, wide);
         }

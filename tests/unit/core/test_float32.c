@@ -28,6 +28,7 @@ static double random_unit(void)
 struct numbers {
     float y[N], z[N];
     double wide_y[N], wide_z[N];
+    size_t c; /* of a row */
 };
 
 /* As label_encoding lists its words: soft labels, also such near 0 of which 2y - 1 shows nothing, and hard ones. */
@@ -72,7 +73,12 @@ static struct loss_answer compute(struct loss_arena *arena, const char *name, st
         assert_int_equal(loss_call_set_word(&call, 0, words[encoding], NULL, &error), LOSS_OK);
         assert_int_equal(loss_call_set_number(&call, 1, margin, NULL, &error), LOSS_OK);
     }
-    call.input[0] = call.input[1] = (struct loss_tensor){.dtype = dtype, .rank = 1, .shape = {N}, .count = N};
+    struct loss_tensor numbers = {.dtype = dtype, .rank = 1, .shape = {N}, .count = N};
+    if (call.desc->kind == LOSS_ROWWISE) {
+        numbers = (struct loss_tensor){.dtype = dtype, .rank = 2, .shape = {N / x->c, x->c}, .count = N / x->c * x->c};
+        assert_int_equal(loss_call_set_number(&call, 0, -1, NULL, &error), LOSS_OK);
+    }
+    call.input[0] = call.input[1] = numbers;
     call.input[0].data = wide ? (void *)x->wide_y : x->y;
     call.input[1].data = wide ? (void *)x->wide_z : x->z;
     call.dtype = dtype;
@@ -87,7 +93,7 @@ static struct loss_answer compute(struct loss_arena *arena, const char *name, st
 static void assert_ulp(const struct loss_tensor *found, const struct loss_tensor *truth, const struct numbers *at,
                        const char *name)
 {
-    for (size_t i = 0; i < N; i++) {
+    for (size_t i = 0; i < truth->count; i++) {
         float x = (float)loss_tensor_at(found, i), rounded = (float)loss_tensor_at(truth, i);
         bool near = x >= nextafterf(rounded, -INFINITY) && x <= nextafterf(rounded, INFINITY);
         if (!near && !(isnan(x) && isnan(rounded))) {
@@ -145,11 +151,37 @@ static void test_float32__log_cosh_is_right_for_any_difference(void **state)
     }
 }
 
+/* The last number of a row makes it nearly orthogonal to the other in every second row. */
+static void test_float32__cosines_are_right_for_any_angle(void **state)
+{
+    (void)state;
+    static struct numbers x;
+    const size_t lengths[] = {2, 7, 16, 17, 100, 1000};
+    for (size_t round = 0; round < 16 * 6; round++) {
+        x.c = lengths[round % 6];
+        double dot = 0;
+        for (size_t i = 0; i < N; i++) {
+            bool last = i % x.c + 1 == x.c;
+            x.y[i] = last ? 1 : (float)(random_unit() - 0.3);
+            x.z[i] = last && i / x.c % 2 ? (float)-dot : (float)(random_unit() - 0.3);
+            dot = last ? 0 : dot + (double)x.y[i] * (double)x.z[i];
+            x.wide_y[i] = (double)x.y[i];
+            x.wide_z[i] = (double)x.z[i];
+        }
+        struct loss_arena *arena = loss_arena_new((size_t)1 << 24, NULL);
+        struct loss_answer narrow = compute(arena, "cosine_similarity", &x, LOSS_FLOAT32, -1, 0);
+        struct loss_answer wide = compute(arena, "cosine_similarity", &x, LOSS_FLOAT64, -1, 0);
+        assert_ulp(&narrow.losses, &wide.losses, &x, "cosine_similarity");
+        loss_arena_free(arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_float32__keeps_its_digits_at_the_kink_of_a_margin),
         cmocka_unit_test(test_float32__log_cosh_is_right_for_any_difference),
+        cmocka_unit_test(test_float32__cosines_are_right_for_any_angle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
