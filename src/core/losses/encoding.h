@@ -7,16 +7,31 @@
 
 #include "elementwise.h"
 
-/* As LOSS__ENCODING_PARAM lists its words. */
-enum { ENCODING_ZERO_ONE, ENCODING_PLUS_MINUS, ENCODING_AUTO };
+/* As LOSS__ENCODING_PARAM lists its words; and zero_one where no label is soft, of which nothing is lost. */
+enum { ENCODING_ZERO_ONE, ENCODING_PLUS_MINUS, ENCODING_AUTO, ENCODING_HARD };
 
 /* The sign that a label stands for, which may be soft, without what rounding takes: that goes to *error. */
-VM_INLINE double encoding_sign(double y, double encoding, double *error)
+VM_INLINE double encoding_sign(double y, int encoding, double *error)
 {
     double doubled = 2 * y - 1.0; /* which rounds near -1 alone, or where the 1 is nothing beside it */
     *error = encoding == ENCODING_ZERO_ONE ? 2 * y - (doubled + 1.0) : 0.0;
     double itself = VM_SELECT(y > 0.0, 1.0, VM_SELECT(y <= 0.0, -1.0, y));
-    return encoding == ENCODING_ZERO_ONE ? doubled : encoding == ENCODING_PLUS_MINUS ? y : itself;
+    return encoding == ENCODING_ZERO_ONE || encoding == ENCODING_HARD ? doubled
+           : encoding == ENCODING_PLUS_MINUS                          ? y
+                                                                      : itself;
+}
+
+/* Whether all labels are 0, 1 or -1. */
+__attribute__((unused)) static bool encoding_is_hard(const float *y, size_t n)
+{
+    uint32_t soft = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &y[i], sizeof bits);
+        bits &= INT32_MAX;
+        soft |= (uint32_t)(bits != 0) & (uint32_t)(bits != UINT32_C(0x3f800000));
+    }
+    return soft == 0;
 }
 
 /* margin - u*z for the sign u of a label. It cancels near the kink, so what u and the product lost in rounding is carried
@@ -40,7 +55,7 @@ VM_INLINE double encoding_shortfall(double margin, double u, double u_error, dou
 }
 
 /* The kernels of a loss from formula(y, z, k, encoding, wide), whose parameter 0 is LOSS__ENCODING_PARAM: a loop for each
- * encoding, so that the choice is made once a block. */
+ * encoding, so that the choice is made once a block; hard labels of float32 have theirs, with the same results. */
 #define LOSS__ENCODED_LOOPS(choice, formula, encoding)                                                                 \
     VM_INLINE struct point choice(double y, double z, const double *k, bool wide)                                      \
     {                                                                                                                  \
@@ -53,10 +68,16 @@ VM_INLINE double encoding_shortfall(double margin, double u, double u_error, dou
     LOSS__ENCODED_LOOPS(zero_one, formula, ENCODING_ZERO_ONE)                                                          \
     LOSS__ENCODED_LOOPS(plus_minus, formula, ENCODING_PLUS_MINUS)                                                      \
     LOSS__ENCODED_LOOPS(by_itself, formula, ENCODING_AUTO)                                                             \
+    VM_INLINE struct point hard(double y, double z, const double *k, bool wide)                                        \
+    {                                                                                                                  \
+        return formula(y, z, k, ENCODING_HARD, wide);                                                                  \
+    }                                                                                                                  \
+    LOSS__ELEMENTWISE_LOOPS(float, hard_f32, hard, false)                                                              \
     static void f32(const struct loss__block *b)                                                                       \
     {                                                                                                                  \
-        static loss__kernel *const of[] = {zero_one_f32, plus_minus_f32, by_itself_f32};                               \
-        of[(int)b->param[0].number](b);                                                                                \
+        static loss__kernel *const of[] = {zero_one_f32, plus_minus_f32, by_itself_f32, hard_f32};                     \
+        int encoding = (int)b->param[0].number;                                                                        \
+        of[encoding == ENCODING_ZERO_ONE && encoding_is_hard(b->in[0], b->n) ? ENCODING_HARD : encoding](b);           \
     }                                                                                                                  \
     static void f64(const struct loss__block *b)                                                                       \
     {                                                                                                                  \

@@ -17,7 +17,9 @@ VM_INLINE struct point hinge(double y, double z, const double *k, int encoding, 
 {
     double u_error, u = encoding_sign(y, encoding, &u_error),
                     m = encoding_shortfall(k[1], u, u_error, z, encoding, wide);
-    double of_label = encoding == ENCODING_ZERO_ONE ? 2 : encoding == ENCODING_PLUS_MINUS ? 1 : 0;
+    double of_label = encoding == ENCODING_ZERO_ONE || encoding == ENCODING_HARD ? 2
+                      : encoding == ENCODING_PLUS_MINUS                          ? 1
+                                                                                 : 0;
     return (struct point){
         .loss = VM_SELECT(m <= 0.0, 0.0, m), /* beyond the margin: 0, but a NaN stays */
         .dp = VM_SELECT(m <= 0.0, 0.0, VM_SELECT(m == m, -u, m)),

@@ -45,10 +45,10 @@ static float label(int encoding)
 }
 
 /* Scores so near to the kink that little is left; and some that are infinite, or far from it. */
-static void make_numbers(struct numbers *x, int encoding, double margin)
+static void make_numbers(struct numbers *x, int encoding, double margin, bool hard)
 {
     for (size_t i = 0; i < N; i++) {
-        x->y[i] = label(encoding);
+        x->y[i] = hard ? (float)((int)(3 * random_unit()) - 1) : label(encoding);
         double sign = encoding == ZERO_ONE ? 2 * (double)x->y[i] - 1 : (double)x->y[i];
         float kink = sign == 0 ? 0 : (float)(margin / sign);
         x->z[i] = i % 4 == 0 ? nextafterf(kink, INFINITY) : i % 4 == 1 ? nextafterf(kink, -INFINITY) : kink;
@@ -119,7 +119,9 @@ static void check_margins(const char *name)
     const double margins[] = {1, 0.3, -0.7};
     for (int encoding = ZERO_ONE; encoding <= AUTO; encoding++) {
         for (size_t i = 0; i < sizeof margins / sizeof *margins; i++) {
-            make_numbers(&x, encoding, margins[i]);
+            make_numbers(&x, encoding, margins[i], false);
+            check_numbers(name, &x, encoding, margins[i]);
+            make_numbers(&x, encoding, margins[i], true);
             check_numbers(name, &x, encoding, margins[i]);
         }
     }
