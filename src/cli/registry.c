@@ -350,7 +350,7 @@ out:
 
 static loss_status run_export(struct registry *r, struct arguments *a, struct loss_error *err)
 {
-    struct transfer_counts counts;
+    struct transfer_counts counts = {0};
     LOSS_TRY(a->file != NULL ? export_to_file(r, a, &counts, err)
                              : registry_export(r, a->space, a->n > 0 ? a->names : NULL, a->n, stdout, &counts, err));
     report("exported", &counts);
@@ -371,7 +371,7 @@ static loss_status blame_line(struct loss_error *err, uint64_t line)
 
 static loss_status run_import(struct registry *r, struct arguments *a, struct loss_error *err)
 {
-    struct transfer_counts counts;
+    struct transfer_counts counts = {0};
     uint64_t line = 0;
     bool from_file = a->n > 0 && strcmp(a->names[0], "-") != 0;
     FILE *in = from_file ? fopen(a->names[0], "re") : stdin;
