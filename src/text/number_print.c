@@ -10,7 +10,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <loss/compute.h>
+
 #include "text/number.h"
+#include "text/number_print_block.h"
 #include "text/number_tie.h"
 #include "text/powers_of_five.h"
 
@@ -262,13 +265,38 @@ size_t number_print_f32(char *buf, float v)
     return print_f32(buf, v);
 }
 
+#ifdef NUMBER_HAVE_BLOCKS
+bool number_has_blocks(void)
+{
+    return strcmp(loss_isa(), "x86-64-v4") == 0;
+}
+#endif
+
+/* Are there 8 more numbers, of which the last will begin before `stop` however long they are? */
+static inline bool block_fits(const char *at, const char *stop, size_t left)
+{
+    return left >= NUMBER_BLOCK && stop - at >= NUMBER_BLOCK * NUMBER_BLOCK_TEXT;
+}
+
+_Static_assert(NUMBER_BLOCK_SLACK <= NUMBER_BLOCK_TEXT + NUMBER_PRINT_MAX + 1, "a block writes in the caller's room");
+
 size_t number_print_list_f64(char **p, const char *stop, const double *v, size_t n)
 {
+    const bool blocks = number_has_blocks();
     char *at = *p;
     size_t i = 0;
-    for (; i < n && at <= stop && isfinite(v[i]); i++) {
-        at += number_print_f64(at, v[i]);
-        *at++ = ',';
+    while (i < n && at <= stop) {
+        if (blocks && block_fits(at, stop, n - i) && number_block_f64(&at, v + i)) {
+            i += NUMBER_BLOCK;
+            continue;
+        }
+        size_t end = n - i < NUMBER_BLOCK ? n : i + NUMBER_BLOCK; /* so many before a block is tried again */
+        for (; i < end && at <= stop && isfinite(v[i]); i++) {
+            at += number_print_f64(at, v[i]);
+            *at++ = ',';
+        }
+        if (i < end)
+            break;
     }
     *p = at;
     return i;
@@ -276,11 +304,21 @@ size_t number_print_list_f64(char **p, const char *stop, const double *v, size_t
 
 size_t number_print_list_f32(char **p, const char *stop, const float *v, size_t n)
 {
+    const bool blocks = number_has_blocks();
     char *at = *p;
     size_t i = 0;
-    for (; i < n && at <= stop && isfinite(v[i]); i++) {
-        at += print_f32(at, v[i]);
-        *at++ = ',';
+    while (i < n && at <= stop) {
+        if (blocks && block_fits(at, stop, n - i) && number_block_f32(&at, v + i)) {
+            i += NUMBER_BLOCK;
+            continue;
+        }
+        size_t end = n - i < NUMBER_BLOCK ? n : i + NUMBER_BLOCK;
+        for (; i < end && at <= stop && isfinite(v[i]); i++) {
+            at += print_f32(at, v[i]);
+            *at++ = ',';
+        }
+        if (i < end)
+            break;
     }
     *p = at;
     return i;

@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include <loss/compute.h>
+
 #include "support/number_check.h"
 
 /* ---- support ---- */
@@ -688,27 +690,47 @@ static void test_printing__gives_floats_their_own_shortest(void **state)
     }
 }
 
-/* Lists stop where they must, and are what their numbers are. */
+/* A float of any kind: everyday, of any exponent, of few digits, zero; subnormals now and then. */
+static float listed_float(uint64_t *rng)
+{
+    uint64_t bits = next_random(rng);
+    switch (below(rng, 4)) {
+    case 0:
+        return ldexpf((float)(int64_t)bits, (int)below(rng, 90) - 110);
+    case 1: {
+        float any = float_from((uint32_t)bits);
+        return !isfinite(any) || (fabsf(any) < FLT_MIN && below(rng, 64)) ? 0 : any;
+    }
+    case 2:
+        return (float)(int)below(rng, 100000) * (below(rng, 2) ? 1e-3f : -1e5f);
+    default:
+        return ldexpf(below(rng, 2) ? 1 : -1, (int)below(rng, 200) - 100);
+    }
+}
+
+/* Lists stop where they must, write no further than they may, and are what their numbers are, in blocks or not. */
 static void test_printing__prints_lists_as_it_prints_their_numbers(void **state)
 {
-    enum { MANY = 64 };
-    static char text[(MANY + 1) * (NUMBER_PRINT_MAX + 1)], want[sizeof text];
+    enum { MANY = 64, ENOUGH = (MANY + 1) * (NUMBER_PRINT_MAX + 1) };
+    static char want[ENOUGH];
+    const char *const widest = loss_isa();
     uint64_t rng = 7;
     (void)state;
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0; round < 8000; round++) {
         float f[MANY];
         double d[MANY];
-        size_t n = 1 + below(&rng, MANY), size[2] = {0}, stop_at = below(&rng, 4) ? sizeof text : below(&rng, 200);
+        size_t n = 1 + below(&rng, MANY), size[2] = {0}, stop_at = below(&rng, 900);
         size_t printed[2] = {0}, bad = below(&rng, 2) ? n : below(&rng, (unsigned)n);
         for (size_t i = 0; i < n; i++) {
-            uint64_t bits = next_random(&rng);
-            f[i] = ldexpf((float)(int64_t)bits, (int)below(&rng, 150) - 110);
-            d[i] = (double)f[i] / 3;
+            f[i] = listed_float(&rng);
+            d[i] = below(&rng, 4) ? (double)f[i] / 3 : (double)f[i];
+            d[i] *= below(&rng, 4) ? 1 : 1e-150; /* three digits of exponent */
         }
         if (bad < n) {
             f[bad] = INFINITY;
             d[bad] = (double)NAN;
         }
+        assert_true(loss_isa_select(round % 4 ? widest : "baseline"));
         for (int wide = 0; wide < 2; wide++) {
             while (printed[wide] < bad && size[wide] <= stop_at) {
                 char *at = want + size[wide];
@@ -716,14 +738,19 @@ static void test_printing__prints_lists_as_it_prints_their_numbers(void **state)
                 at[used] = ',';
                 size[wide] += used + 1;
             }
-            char *p = text;
-            const char *stop = text + (stop_at < sizeof text ? stop_at : sizeof text - NUMBER_PRINT_MAX - 1);
-            size_t got = wide ? number_print_list_f64(&p, stop, d, n) : number_print_list_f32(&p, stop, f, n);
+            char *text = malloc(stop_at + NUMBER_PRINT_MAX + 2), *p = text;
+            assert_non_null(text);
+            text[stop_at + NUMBER_PRINT_MAX + 1] = '!';
+            size_t got = wide ? number_print_list_f64(&p, text + stop_at, d, n)
+                              : number_print_list_f32(&p, text + stop_at, f, n);
             assert_int_equal(got, printed[wide]);
             assert_int_equal(p - text, size[wide]);
             assert_memory_equal(text, want, size[wide]);
+            assert_int_equal(text[stop_at + NUMBER_PRINT_MAX + 1], '!');
+            free(text);
         }
     }
+    assert_true(loss_isa_select(widest));
 }
 
 static void test_printing__is_the_shortest_and_nearest_of_each_exponent(void **state)
@@ -819,10 +846,26 @@ static bool float_survives(uint32_t bits)
     return right;
 }
 
+/* Are 64 floats, of which all or none are finite, printed in a list as each is alone? */
+static bool lists_as_one_by_one(uint32_t first)
+{
+    enum { MANY = 64 };
+    float v[MANY];
+    char list[MANY * (NUMBER_PRINT_MAX + 1)], alone[sizeof list], *p = list, *q = alone;
+    for (uint32_t i = 0; i < MANY; i++)
+        v[i] = float_from(first + i);
+    size_t n = number_print_list_f32(&p, list + sizeof list - NUMBER_PRINT_MAX - 1, v, MANY);
+    for (size_t i = 0; i < n; i++) {
+        q += number_print_f32(q, v[i]);
+        *q++ = ',';
+    }
+    return n == (isfinite(v[0]) ? MANY : 0) && p - list == q - alone && memcmp(list, alone, (size_t)(p - list)) == 0;
+}
+
 static bool all_floats(unsigned worker, unsigned workers)
 {
     for (uint64_t bits = worker; bits <= UINT32_MAX; bits += workers) {
-        if (!float_survives((uint32_t)bits))
+        if (!float_survives((uint32_t)bits) || (bits % 64 == 0 && !lists_as_one_by_one((uint32_t)bits)))
             return false;
     }
     return true;
