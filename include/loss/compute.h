@@ -60,7 +60,8 @@ struct loss_answer {
     uint64_t nonfinite;              /* values in losses and gradients that are not finite */
     uint64_t batch;                  /* the divisor of batchmean */
     struct loss_sum sum, weight_sum; /* the exact state behind totals, for merging batches */
-    struct loss_sum rest;            /* what rounding the losses to float32 took from their first 41 digits: `loss` is of sum + rest */
+    struct loss_sum
+        rest; /* what rounding the losses to float32 took from their first 41 digits: `loss` is of sum + rest */
 };
 
 /* Defaults of the loss, or of the alias it was called by (NULL: none). */

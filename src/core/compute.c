@@ -5,6 +5,7 @@
  * Blocks depend on the shape alone and every sum over blocks is exact, so neither the number of threads nor the
  * order in which they finish shows in the result.
  */
+#include <assert.h>
 #include <math.h>
 #include <omp.h>
 #include <stdatomic.h>
@@ -737,6 +738,7 @@ loss_status loss__compute_with(const struct loss__kernels *kernels, const struct
     prepare_gradients(&run, call->reduction);
     struct lane *total = NULL;
     LOSS_TRY(run_blocks(&run, compute_block, arena, &total, err));
+    assert(total != NULL); /* what the analyzer does not see */
     finish_answer(&run, total);
     *answer = found;
     return LOSS_OK;

@@ -182,7 +182,7 @@ static inline size_t lay_out_few(char *p, struct digit_text d, int e)
     store8(p + zeros - below_one + 1, d.a);
     p[1 + shift] = '.';
     store8(p + 2 + zeros + shift, d.a >> (8 * shift));
-    return (size_t)((d.n > least ? d.n : least) + 1 + zeros);
+    return (size_t)(d.n > least ? d.n : least) + 1 + (size_t)zeros;
 }
 
 /* Bytes of v up to the last that is not 0. */

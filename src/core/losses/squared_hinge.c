@@ -12,7 +12,8 @@
 
 VM_INLINE struct point point(double y, double z, const double *k, int encoding, bool wide)
 {
-    double u_error, u = encoding_sign(y, encoding, &u_error), m = encoding_shortfall(k[1], u, u_error, z, encoding, wide);
+    double u_error, u = encoding_sign(y, encoding, &u_error),
+                    m = encoding_shortfall(k[1], u, u_error, z, encoding, wide);
     double over = VM_SELECT(m > 0.0, m, VM_SELECT(m == m, 0.0, m)); /* beyond the margin: 0, but a NaN stays */
     return (struct point){.loss = over * over, .dp = VM_SELECT(over == 0.0, 0.0, -2.0 * u * over)};
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdint.h>
 #include <string.h>
 
 #include <loss/tensor.h>
@@ -9,15 +10,17 @@
 
 /* A number as it was printed last: totals by several divisors are mostly the same. */
 struct printed {
-    double value;
+    uint64_t bits;
     size_t size;
     char text[NUMBER_PRINT_MAX];
 };
 
 static void write_total(struct json_out *o, double v, struct printed *last)
 {
-    if (last->size == 0 || memcmp(&v, &last->value, sizeof v) != 0) {
-        last->value = v;
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    if (last->size == 0 || last->bits != bits) {
+        last->bits = bits;
         last->size = json_number_f64(last->text, v, o->literal);
     }
     json_out_raw(o, last->text, last->size);
