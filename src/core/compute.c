@@ -530,6 +530,7 @@ static loss_status count_weights(struct run *run, struct loss_arena *arena, stru
     }
     struct lane *total = NULL;
     LOSS_TRY(run_blocks(run, factor_block, arena, &total, err));
+    assert(total != NULL); /* what the analyzer does not see */
     answer->weight_sum = total->sum;
     answer->totals.nonzero_weights = total->nonzero;
     return LOSS_OK;
