@@ -83,9 +83,12 @@ struct loss_input {
     bool optional;
 };
 
+/* Beyond it a double may stand for another whole number, too. */
+#define LOSS_INTEGER_MAX (0x1p53 - 1)
+
 typedef enum {
     LOSS_NUMBER,  /* float64 whatever dtype is */
-    LOSS_INTEGER, /* whole number, exact to 2^53 */
+    LOSS_INTEGER, /* whole number of a magnitude up to LOSS_INTEGER_MAX */
     LOSS_WORD,    /* one of `words` */
     LOSS_BOOLEAN,
     LOSS_VECTOR, /* a tensor [classes] */

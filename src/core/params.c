@@ -9,7 +9,6 @@
 
 #include <loss/compute.h>
 
-#define LARGEST_WHOLE (0x1p53 - 1) /* beyond it a double may stand for another whole number */
 #define NUMBER_TEXT 32
 #define RANGE_TEXT 80
 
@@ -129,7 +128,7 @@ loss_status loss_call_set_number(struct loss_call *call, int i, double value, co
     if (!whole && p->type != LOSS_NUMBER && p->type != LOSS_NUMBER_OR_VECTOR) {
         return wrong_type(p, pointer, err);
     }
-    if (whole && !(fabs(value) <= LARGEST_WHOLE && value == trunc(value))) {
+    if (whole && !(fabs(value) <= LOSS_INTEGER_MAX && value == trunc(value))) {
         return not_whole(p, value, pointer, err);
     }
     if (!in_range(p, value)) {

@@ -51,16 +51,8 @@ static loss_status add_to_step(struct memory_store *m, struct memory_registry *r
     }
     char name[REGISTRY_NAME_MAX + 1];
     LOSS_TRY(memory_free_name(step, add->name, name, err));
-    struct registry_entry e = {.name = name,
-                               .collection = add->collection,
-                               .loss = add->loss,
-                               .step = add->step,
-                               .dtype = add->dtype,
-                               .reduction = add->reduction,
-                               .added_at = now,
-                               .updated_at = now,
-                               .tally = add->tally,
-                               .order = m->last_order + 1};
+    struct registry_entry e = store_entry_of(add, name, now);
+    e.order = m->last_order + 1;
     LOSS_TRY(store_entry_copy(arena, &e, out, err));
     struct memory_entry *entry = memory_entry_new(&e);
     if (entry == NULL) {

@@ -82,15 +82,7 @@ static loss_status add_new(struct sqlite_store *s, const struct sqlite_found *fo
     char name[REGISTRY_NAME_MAX + 1];
     struct blob blob;
     int64_t registry = found->id, suffix = 0;
-    struct registry_entry e = {.name = add->name,
-                               .collection = add->collection,
-                               .loss = add->loss,
-                               .step = add->step,
-                               .dtype = add->dtype,
-                               .reduction = add->reduction,
-                               .added_at = now,
-                               .updated_at = now,
-                               .tally = add->tally};
+    struct registry_entry e = store_entry_of(add, add->name, now);
     bool fresh = found->id == 0 || found->over;
     if (!fresh) {
         LOSS_TRY(pick_name(s, registry, add, name, &suffix, err));

@@ -110,6 +110,19 @@ static const char *copy_string(struct loss_arena *arena, const char *s)
     return loss_arena_copy(arena, s, strlen(s));
 }
 
+struct registry_entry store_entry_of(const struct registry_add *add, const char *name, int64_t now)
+{
+    return (struct registry_entry){.name = name,
+                                   .collection = add->collection,
+                                   .loss = add->loss,
+                                   .step = add->step,
+                                   .dtype = add->dtype,
+                                   .reduction = add->reduction,
+                                   .added_at = now,
+                                   .updated_at = now,
+                                   .tally = add->tally};
+}
+
 loss_status store_entry_copy(struct loss_arena *arena, const struct registry_entry *from, struct registry_entry *to,
                              struct loss_error *err)
 {

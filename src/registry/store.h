@@ -124,6 +124,8 @@ loss_status store_check_merge(const struct registry_entry *entry, const struct r
 /* Are they alike in all but their order? */
 bool store_same_entry(const struct registry_entry *a, const struct registry_entry *b);
 
+/* The entry that an add makes under this name, but for its order. It borrows the add's strings and tally. */
+struct registry_entry store_entry_of(const struct registry_add *add, const char *name, int64_t now);
 /* Copy with its strings and tally into `arena`. err  LOSS_OVERLOADED */
 loss_status store_entry_copy(struct loss_arena *arena, const struct registry_entry *from, struct registry_entry *to,
                              struct loss_error *err);

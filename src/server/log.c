@@ -14,6 +14,7 @@
 #include <server/access/keyfile.h>
 #include <server/log_writer.h>
 #include <text/hex.h>
+#include <text/swar.h>
 
 #define LINE_MAX_BYTES 2048
 #define TARGET_SHOWN 256
@@ -85,8 +86,6 @@ static bool plain(char c)
 {
     return c >= 0x20 && c < 0x7F && (c != '"' || !settings.json) && c != '\\';
 }
-
-#define EACH_BYTE(b) (0x0101010101010101u * (uint64_t)(b))
 
 /* How many of the n bytes at s are plain, eight at a time, the last of them together with some before them; it may stop
  * early. Bit 7 of a byte is set for what is above ASCII, below a space, DEL, a quote or a backslash, and above such a byte

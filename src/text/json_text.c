@@ -10,17 +10,18 @@
 #include <string.h>
 
 #include <text/hex.h>
+#include <text/swar.h>
 
 /* Skip what needs no look: eight bytes at once while none of them is a quote, a backslash, a control character or
  * beyond ASCII. A borrow can only mark a byte above the one that caused it, so "no mark" is always right. */
 static const char *skip_plain(const char *p, const char *end)
 {
-    const uint64_t ones = 0x0101010101010101u, tops = ones << 7;
+    const uint64_t ones = EACH_BYTE(1), tops = EACH_BYTE(0x80);
     while (end - p >= 8) {
         uint64_t v;
         memcpy(&v, p, 8);
-        const uint64_t quote = v ^ ones * '"', slash = v ^ ones * '\\';
-        if (((v | (v - ones * 0x20) | (quote - ones) | (slash - ones)) & tops) != 0) {
+        const uint64_t quote = v ^ EACH_BYTE('"'), slash = v ^ EACH_BYTE('\\');
+        if (((v | (v - EACH_BYTE(0x20)) | (quote - ones) | (slash - ones)) & tops) != 0) {
             break;
         }
         p += 8;

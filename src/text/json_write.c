@@ -9,6 +9,7 @@
 
 #include <text/hex.h>
 #include <text/number.h>
+#include <text/swar.h>
 
 #define FIRST_BUFFER ((size_t)1024)
 
@@ -107,8 +108,8 @@ static inline bool is_plain(char c)
 /* Bit 7 of each byte of v that cannot; a borrow can set it for bytes above such a one, too. */
 static inline uint64_t marked(uint64_t v)
 {
-    const uint64_t ones = 0x0101010101010101u, quote = v ^ ones * '"', slash = v ^ ones * '\\';
-    return (((v - ones * 0x20) & ~v) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & ones << 7;
+    const uint64_t ones = EACH_BYTE(1), quote = v ^ EACH_BYTE('"'), slash = v ^ EACH_BYTE('\\');
+    return (((v - EACH_BYTE(0x20)) & ~v) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & EACH_BYTE(0x80);
 }
 
 /* Can all of s? Words that overlap, where they must. */

@@ -24,6 +24,7 @@
 
 #include "text/number_tie.h"
 #include "text/powers_of_five.h"
+#include "text/swar.h"
 
 __extension__ typedef unsigned __int128 uint128;
 
@@ -34,7 +35,6 @@ enum {
     DIGITS_IN_64 = 19, /* decimal digits that always fit 64 bits */
     DIGITS_KEPT = 800, /* more than the 767 that a midpoint of two doubles can have */
 };
-#define BYTES(b) (0x0101010101010101u * (uint64_t)(b))
 
 #define POWERS_OF_TEN(X)                                                                                               \
     X(1e0), X(1e1), X(1e2), X(1e3), X(1e4), X(1e5), X(1e6), X(1e7), X(1e8), X(1e9), X(1e10), X(1e11), X(1e12),         \
@@ -345,7 +345,7 @@ static inline uint64_t load8(const char *p)
 /* v is text ^ '0': bit 7 of each byte above 9. Exact up to and including the first such byte. */
 static inline uint64_t above_nine(uint64_t v)
 {
-    return ((v + BYTES(0x76)) | v) & BYTES(0x80);
+    return ((v + EACH_BYTE(0x76)) | v) & EACH_BYTE(0x80);
 }
 
 static inline unsigned run_length(uint64_t others)
@@ -376,7 +376,7 @@ static inline bool goes_on(const char *p)
 /* The digits behind a point at *p, 1 to 18 of them, and where they end; NULL where it cannot be so. */
 static inline const char *scan_fraction(const char *p, uint64_t *digits, unsigned *places)
 {
-    uint64_t first = load8(p + 1) ^ BYTES('0'), second = load8(p + 9) ^ BYTES('0');
+    uint64_t first = load8(p + 1) ^ EACH_BYTE('0'), second = load8(p + 9) ^ EACH_BYTE('0');
     unsigned n = run_length(above_nine(first));
     n += run_length(above_nine(second)) & -(n / 8);
     if (UNLIKELY(n == 0))
@@ -404,7 +404,7 @@ static inline const char *scan_short(const char *p, struct short_decimal *d)
 {
     uint64_t v = load8(p);
     d->negative = (v & 0xff) == '-';
-    v = (v >> (8 * d->negative)) ^ BYTES('0');
+    v = (v >> (8 * d->negative)) ^ EACH_BYTE('0');
     p += d->negative;
 
     unsigned whole = 1;

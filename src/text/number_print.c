@@ -16,12 +16,12 @@
 #include "text/number_print_block.h"
 #include "text/number_tie.h"
 #include "text/powers_of_five.h"
+#include "text/swar.h"
 
 __extension__ typedef unsigned __int128 uint128;
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define BYTES(b) (0x0101010101010101u * (uint64_t)(b))
 
 /* digits * 10^exponent */
 struct shortest {
@@ -224,7 +224,7 @@ size_t number_print_f64(char *buf, double v)
     uint64_t head = s.digits / 100000000, tail = s.digits % 100000000; /* 9 and 8 digits */
     uint64_t first = head / 100000000;
     uint64_t a = spread8(head % 100000000), b = spread8(tail);
-    struct digit_text text = {(char)('0' + first), a | BYTES('0'), b | BYTES('0'),
+    struct digit_text text = {(char)('0' + first), a | EACH_BYTE('0'), b | EACH_BYTE('0'),
                               1 + (b ? 8 + bytes_used(b) : bytes_used(a))};
     return sign + lay_out(buf, text, s.exponent - more + 16);
 }
@@ -256,7 +256,7 @@ static inline size_t print_f32(char *buf, float v)
     }
     uint64_t first = s.digits / 100000000;
     uint64_t a = spread8(s.digits % 100000000);
-    struct digit_text text = {(char)('0' + first), a | BYTES('0'), BYTES('0'), 1 + bytes_used(a)};
+    struct digit_text text = {(char)('0' + first), a | EACH_BYTE('0'), EACH_BYTE('0'), 1 + bytes_used(a)};
     return sign + lay_out_few(buf, text, s.exponent - more + 8);
 }
 

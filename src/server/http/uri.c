@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <text/hex.h>
+#include <text/swar.h>
 
 /* Length of the UTF-8 sequence at s (within n bytes), or 0: overlong forms, surrogates and what lies beyond U+10FFFF
  * are none. */
@@ -44,8 +45,6 @@ bool utf8_valid(const char *s, size_t n)
     }
     return true;
 }
-
-#define EACH_BYTE(b) (0x0101010101010101u * (uint64_t)(b))
 
 /* Copy bytes that stand for themselves, eight at a time, up to the first eight of which one may not; how many. In v ^ the
  * eightfold byte, that byte is zero, and borrows when one is taken from it; above it others may seem to be one, too. */

@@ -463,8 +463,6 @@ static void write_enums(struct json_out *o)
 
 /* Requests */
 
-#define MOST_WHOLE (0x1p53 - 1) /* that no client's double confuses with another */
-
 static void write_bounds(struct json_out *o, const struct loss_param *param)
 {
     bool whole = param->type == LOSS_INTEGER;
@@ -473,14 +471,14 @@ static void write_bounds(struct json_out *o, const struct loss_param *param)
         json_out_f64(o, param->min);
     } else if (whole) {
         json_out_key(o, "minimum");
-        json_out_f64(o, -MOST_WHOLE);
+        json_out_f64(o, -LOSS_INTEGER_MAX);
     }
     if (catalog_has_max(param)) {
         json_out_key(o, param->below_max ? "exclusiveMaximum" : "maximum");
         json_out_f64(o, param->max);
     } else if (whole) {
         json_out_key(o, "maximum");
-        json_out_f64(o, MOST_WHOLE);
+        json_out_f64(o, LOSS_INTEGER_MAX);
     }
 }
 

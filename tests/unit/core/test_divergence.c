@@ -13,19 +13,10 @@
 #include <cmocka.h>
 
 #include <loss/loss.h>
+#include <support/random.h>
 
 #define MOST_CLASSES 1000
 #define SAMPLES 200
-
-static uint64_t random_state = 88172645463325252u;
-
-static double random_unit(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (double)(random_state >> 11) * 0x1p-53;
-}
 
 /* Distributions; ones that nearly agree; numbers that add up to whatever; such of which the last is chosen so that nearly
  * nothing is left; with labels of 0; with predictions that underflow to 0 there; of any size. */

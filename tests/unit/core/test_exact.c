@@ -17,18 +17,9 @@
 
 #include <bind.h>
 #include <kernel.h>
+#include <support/random.h>
 
 #define N 200001 /* enough for a team of threads; in no multiple of anything */
-
-static uint64_t random_state;
-
-static double random_unit(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (double)(random_state >> 11) * 0x1p-53;
-}
 
 /* L = a b: 48 bits, half of which do not fit a float. */
 static void product_f32(const struct loss__block *b)
@@ -83,7 +74,7 @@ static const struct like {
 
 static void fill(const struct like *like)
 {
-    random_state = 88172645463325252u;
+    random_state = RANDOM_SEED;
     for (size_t i = 0; i < N; i++) {
         bool other = like->rare != 0 && i % like->rare == 3;
         data.a[i] = other ? (float)like->other : random_float(like->min_exponent, like->max_exponent);

@@ -12,18 +12,9 @@
 #include <cmocka.h>
 
 #include <loss/loss.h>
+#include <support/random.h>
 
 #define N 4096
-
-static uint64_t random_state = 88172645463325252u;
-
-static double random_unit(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (double)(random_state >> 11) * 0x1p-53;
-}
 
 struct numbers {
     float y[N], z[N];

@@ -13,16 +13,7 @@
 #include <cmocka.h>
 
 #include <loss/loss.h>
-
-static uint64_t random_state;
-
-static double random_unit(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (double)(random_state >> 11) * 0x1p-53;
-}
+#include <support/random.h>
 
 /* Around the widths at which a row is worked on in another way. */
 static const size_t classes[] = {2,    3,    10,   16,   17,   63,   64,    65,     100,
@@ -137,7 +128,7 @@ static long double plain_sum(const double *z, const double *y, size_t c)
 
 static void check_width(const char *name, enum shape shape, size_t c, bool soft)
 {
-    random_state = 88172645463325252u + c;
+    random_state = RANDOM_SEED + c;
     bool sparse = strncmp(name, "sparse", 6) == 0;
     double *z = malloc(ROWS * c * sizeof *z), *y = calloc(ROWS * c, sizeof *y);
     int64_t index[ROWS];
@@ -210,7 +201,7 @@ static void test_softmax__of_lists_knows_odd_ones(void **state)
     (void)state;
     enum { ITEMS = 50 };
     double s[ROWS * ITEMS], y[ROWS * ITEMS], left = 0;
-    random_state = 88172645463325252u;
+    random_state = RANDOM_SEED;
     for (size_t i = 0; i < ROWS * ITEMS; i++) {
         s[i] = (double)(float)logit(USUAL, i % ITEMS, ITEMS);
         y[i] = (double)(float)(i / ITEMS == 1 ? random_unit() - 0.5 : random_unit());

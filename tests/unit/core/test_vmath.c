@@ -13,20 +13,16 @@
 #include <mpfr.h>
 
 #include <loss/compute.h>
+#include <support/random.h>
 
 #include "vmath_ratio.h"
 
 #define REFERENCE_BITS 200
 #define SAMPLES 20000
 
-static uint64_t random_state = 88172645463325252u;
-
 static uint64_t random_bits(void)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state * UINT64_C(2685821657736338717);
+    return random_step() * UINT64_C(2685821657736338717);
 }
 
 static double random_between(double low, double high)
