@@ -24,8 +24,7 @@
 
 #define EXPIRE_SECONDS 60
 #define DRAIN_POLL_MS 10
-#define SHOWN_MAX 512 /* of a store's URL in a line */
-#define HEAP_BLOCK (2 << 20)
+#define SHOWN_MAX 512   /* of a store's URL in a line */
 #define ABANDON_MS 5000 /* for calls to notice that they are cancelled */
 
 /* --- signals, which all threads block and the main thread fetches --- */
@@ -305,15 +304,6 @@ static void serve(struct server *s, const sigset_t *signals)
     }
 }
 
-/* The C library gives the end of a heap back once more than a threshold of it is free, which is twice the largest block
- * that was ever mapped by itself and freed. Where calls wait for the store together, they pass the first threshold up and
- * down all the time, and each gets fresh pages from the kernel. */
-static void keep_ends_of_heaps(void)
-{
-    void *volatile block = malloc(HEAP_BLOCK); /* volatile: or the compiler sees that nothing comes of it */
-    free(block);
-}
-
 int server_run(const struct conf *conf)
 {
     struct server s = {.conf = conf};
@@ -321,7 +311,6 @@ int server_run(const struct conf *conf)
     sigset_t signals;
     bool ended_well = false;
 
-    keep_ends_of_heaps();
     s.budget.limit = (size_t)conf->memory_budget;
     signals_init(&signals);
     log_init(conf->log_format == CONF_LOG_JSON || (conf->log_format == CONF_LOG_AUTO && isatty(STDERR_FILENO) == 0),
